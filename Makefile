@@ -1,0 +1,56 @@
+# Two commands for a stranger: `make demo` and `make test`. Both set themselves up; `make help` lists the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3 python; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+LAKE ?= demo-lake
+REPORT ?= demo-report.html
+CAPTURES ?=
+ENGINE ?= duckdb
+
+.PHONY: help env demo test test-faults lint format lock bench-size clean
+
+help: ## list the commands
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+env: $(VENV)/.ready ## make .venv with gpdata, every extra and the locked versions
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "gpdata needs Python 3.11 or newer on the PATH; found none. Install one (Debian: apt install python3) or name it: make env PYTHON=/path/to/python3.12" >&2; exit 2; }
+	@echo "env: making $(VENV) with $$($(PYTHON) --version) and the versions of requirements.lock"
+	@bash .ci/uv.sh "$(PYTHON)" venv --quiet --allow-existing --python "$(PYTHON)" $(VENV)
+	@bash .ci/uv.sh "$(PYTHON)" pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock
+	@bash .ci/uv.sh "$(PYTHON)" pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .
+	@touch $@
+	@echo "env: ready; the programs are $(BIN)/python and $(BIN)/gpdata"
+
+demo: env ## evolve with DEAP, record it live, write a report (CAPTURES=dir: over recorder streams instead)
+	@$(BIN)/gpdata demo --lake "$(LAKE)" --report "$(REPORT)" $(if $(CAPTURES),--captures "$(CAPTURES)")
+
+test: env lint ## lint, types, import contracts, then every test
+	@$(BIN)/python -m pytest -q -n 2
+
+test-faults: env ## kill -9 at random moments, for minutes (KILLS=100 SEED=1)
+	@$(BIN)/python -m pytest -q -m faults -s tests/faults
+
+lint: env ## ruff, mypy, import-linter
+	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: env ## let ruff mend what it can
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+lock: ## resolve the newest allowed versions into requirements.lock
+	@bash .ci/uv.sh "$(PYTHON)" pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --all-extras \
+		--no-emit-index-url --no-emit-find-links --no-annotate --no-header pyproject.toml --output-file requirements.lock
+
+bench-size: env ## bytes of the compacted lake against xz -6 of the streams (CAPTURES=dir)
+	@$(BIN)/python benchmarks/size.py $(or $(CAPTURES),../shared/captures)
+
+clean: ## remove what the commands above made
+	rm -rf $(VENV) .tools "$(LAKE)" "$(REPORT)" .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist

@@ -1,0 +1,61 @@
+"""Record every individual of every genetic-programming run, keep it for good, and ask it anything.
+
+Every name is imported when it is first used: `import gpdata` starts no JVM, no server and no log.
+
+Examples
+--------
+>>> import gpdata as gp
+>>> gp.schema.RUNS.key
+('run_uuid',)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gpdata import errors, plots, schema
+    from gpdata.analyses import error_curves, last_generation, success_table
+    from gpdata.lab import open
+    from gpdata.upload import Recorder
+
+    __version__: str
+
+__all__ = [
+    "Recorder",
+    "error_curves",
+    "errors",
+    "last_generation",
+    "open",
+    "plots",
+    "schema",
+    "success_table",
+]
+
+_HOME = {
+    "Recorder": "gpdata.upload",
+    "error_curves": "gpdata.analyses",
+    "last_generation": "gpdata.analyses",
+    "open": "gpdata.lab",
+    "success_table": "gpdata.analyses",
+}
+"""The module of each public name; the others are modules themselves."""
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("gpdata")
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    if name in __all__:
+        return import_module(f"gpdata.{name}")
+    from gpdata.errors import near
+
+    raise AttributeError(f"gpdata has no {name!r}: {near(name, __all__)}", name=name, obj=__name__)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

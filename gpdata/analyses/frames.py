@@ -1,0 +1,205 @@
+"""What every analysis does with its frames: check them, take columns, group by runs, give back.
+
+Inside an analysis a frame is always a narwhals LazyFrame, of DuckDB, Spark or Polars. pandas and Arrow
+frames, for which narwhals has no quantile by group and no look into lists, are read by DuckDB where they
+stand, and the result is handed back as what was given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import narwhals.stable.v2 as nw
+from narwhals.stable.v2.typing import IntoFrameT
+
+from gpdata.errors import InvalidInput, UnknownColumn, near
+from gpdata.schema import RUNS, Column, Table, Type
+
+DTYPES: dict[Type, Any] = {
+    Type.STRING: nw.String,
+    Type.INT: nw.Int32,
+    Type.DOUBLE: nw.Float64,
+    Type.DOUBLES: nw.List(nw.Float64),
+}
+"""The narwhals projection of the schema, for the types that analyses read and return."""
+
+
+def check_choice(name: str, given: str, valid: Sequence[str]) -> None:
+    """Raise `InvalidInput` where an option is none of the valid ones.
+
+    Examples
+    --------
+    >>> check_choice("stopped", "dropp", ["drop", "carry", "zero"])
+    Traceback (most recent call last):
+    gpdata.errors.InvalidInput: stopped='dropp': did you mean 'drop'? Give one of 'drop', 'carry', 'zero'.
+    """
+    if given not in valid:
+        raise InvalidInput(f"{name}={given!r}: {near(str(given), valid)} Give one of {', '.join(map(repr, valid))}.")
+
+
+def check_columns(names: Iterable[str], present: Sequence[str], where: str, advice: str) -> None:
+    """Raise `UnknownColumn` for the first of `names` that is not present.
+
+    Parameters
+    ----------
+    names : iterable of str
+        The columns that are needed.
+    present : sequence of str
+        The columns that there are.
+    where : str
+        What to call the frame in the message.
+    advice : str
+        What to do next.
+
+    Examples
+    --------
+    >>> check_columns(["problm"], ["problem", "label"], "runs", "Name a column of runs.")
+    Traceback (most recent call last):
+    gpdata.errors.UnknownColumn: runs has no column 'problm': did you mean 'problem'? Name a column of runs.
+    """
+    for name in names:
+        if name not in present:
+            raise UnknownColumn(f"{where} has no column {name!r}: {near(name, present)} {advice}")
+
+
+def wrap(frame: Any, name: str) -> Any:
+    """Wrap a native frame as narwhals' LazyFrame or DataFrame, or raise `InvalidInput` where it is none."""
+    try:
+        return nw.from_native(frame)
+    except TypeError as error:
+        raise InvalidInput(
+            f"{name} is a {type(frame).__name__}, which is no frame: valid are DuckDB relations, Arrow "
+            "tables and DataFrames of Spark, Polars and pandas. Give one of a lab."
+        ) from error
+
+
+def take(frame: Any, table: Table, names: Sequence[str], **renamed: str) -> nw.LazyFrame[Any]:
+    """Take columns of a frame of the canonical schema, with the types that the schema declares.
+
+    Parameters
+    ----------
+    frame : frame
+        A native frame, lazy or eager.
+    table : Table
+        The table of the schema whose rows the frame holds; its name stands in the messages.
+    names : sequence of str
+        Columns of that table.
+    **renamed : str
+        Further columns, as `new_name="name in the frame"`, with the types that they have.
+
+    Returns
+    -------
+    narwhals.LazyFrame
+        The columns `names` and `renamed`, nothing computed yet.
+
+    Raises
+    ------
+    InvalidInput
+        `frame` is not a frame.
+    UnknownColumn
+        It lacks one of the columns.
+    """
+    given = wrap(frame, table.name)
+    present = given.collect_schema().names()
+    check_columns(names, present, table.name, f"Give a frame with the columns of lab.{table.name}.")
+    check_columns(
+        renamed.values(),
+        present,
+        table.name,
+        f"Name columns of lab.{table.name}; keys of the config are among them.",
+    )
+    columns = [nw.col(name) for name in names] + [nw.col(name).alias(new) for new, name in renamed.items()]
+    if isinstance(given, nw.LazyFrame):
+        lazy = given.select(*columns)
+    elif given.implementation.is_polars():
+        lazy = given.select(*columns).lazy()
+    else:
+        lazy = nw.from_native(given.select(*columns).to_arrow()).lazy("duckdb")
+    return lazy.with_columns(*(nw.col(name).cast(DTYPES[table[name].type]) for name in names))
+
+
+def grouped_runs(
+    runs: Any, by: str | Sequence[str], result: Sequence[Column]
+) -> tuple[nw.LazyFrame[Any], dict[str, str]]:
+    """Take the group of every run.
+
+    Parameters
+    ----------
+    runs : frame
+        One row per run.
+    by : str or sequence of str
+        Columns of `runs`; none of them: all runs are one group. A null is a value like any other.
+    result : sequence of Column
+        The columns that the analysis adds to `by`, none of which may be called like one of `by`.
+
+    Returns
+    -------
+    grouped : narwhals.LazyFrame
+        `run_uuid` and the columns to group by, under names that meet no other column.
+    keys : dict
+        Those names, each with the column of `runs` that it stands for.
+
+    Raises
+    ------
+    InvalidInput
+        `runs` is not a frame, or a column of `by` is called like a result column.
+    UnknownColumn
+        `runs` lacks `run_uuid` or a column of `by`.
+    """
+    names = [by] if isinstance(by, str) else list(dict.fromkeys(by))
+    taken = [column.name for column in result]
+    for name in names:
+        if name in taken:
+            raise InvalidInput(
+                f"by={name!r}: the result has a column of that name; its own columns are "
+                f"{', '.join(map(repr, taken))}. Rename {name!r} in {RUNS.name} first."
+            )
+    keys = {f"by_{index}": name for index, name in enumerate(names)}
+    grouped = take(runs, RUNS, ["run_uuid"], **keys)
+    return (grouped, keys) if keys else (grouped.with_columns(by_0=nw.lit(0)), keys)
+
+
+def group_keys(keys: dict[str, str]) -> list[str]:
+    """Return the columns of `grouped_runs` to group by: one constant where `by` names none."""
+    return list(keys) or ["by_0"]
+
+
+def check_same_engine(**frames: Any) -> None:
+    """Raise `InvalidInput` where frames of several engines were given."""
+    engines = {name: wrap(frame, name).implementation for name, frame in frames.items()}
+    if len(set(engines.values())) > 1:
+        given = ", ".join(f"{name} is of {engine.name.lower()}" for name, engine in engines.items())
+        raise InvalidInput(f"{given}: an analysis joins frames of one engine. Give all of them from one lab.")
+
+
+def give_back(
+    frame: nw.LazyFrame[Any], keys: dict[str, str], result: Sequence[Column], given: IntoFrameT
+) -> IntoFrameT:
+    """Select the result, the columns of `by` and then the declared ones with their types, as a native frame.
+
+    Parameters
+    ----------
+    frame : narwhals.LazyFrame
+        Has the keys and every column of `result`.
+    keys : dict
+        From `grouped_runs`.
+    result : sequence of Column
+        The declared result columns.
+    given : frame
+        The native frame that the analysis was given first: the result is of its kind.
+
+    Returns
+    -------
+    frame
+        Lazy where `given` was lazy.
+    """
+    selected = frame.select(
+        *(nw.col(key).alias(name) for key, name in keys.items()),
+        *(nw.col(column.name).cast(DTYPES[column.type]) for column in result),
+    )
+    like: Any = nw.from_native(given)
+    native: IntoFrameT = (
+        selected if isinstance(like, nw.LazyFrame) else selected.collect(like.implementation)
+    ).to_native()
+    return native

@@ -1,0 +1,52 @@
+"""What several commands share: how a lake is named, how bytes are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from gpdata.config import settings
+from gpdata.errors import InvalidInput
+
+FOUND_PROBLEMS = 1
+QUARANTINED = 3
+
+
+def lake_argument(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a command take its lake as ``LAKE`` or ``--lake LAKE``, GPDATA_LAKE by default.
+
+    The command gets the parameters `lake_argument` and `lake_option`; `chosen_lake` makes one of them.
+    """
+    argument = click.argument("lake_argument", metavar="[LAKE]", required=False)
+    return argument(lake_option(command, "lake_option", default=None))
+
+
+def lake_option(command: Callable[..., Any], name: str = "lake", *, default: str | None = "") -> Callable[..., Any]:
+    """Let a command take its lake as ``--lake``."""
+    shown = "The lake's directory.  [default: $GPDATA_LAKE, else lake]"
+    return click.option("--lake", name, metavar="DIR", default=default, help=shown)(command)
+
+
+def chosen_lake(argument: str | None, option: str | None = None) -> str:
+    """Return the lake that was named, or the default."""
+    if argument and option and argument != option:
+        raise InvalidInput(f"two lakes were named, {argument!r} and {option!r}; name one")
+    return argument or option or settings().lake
+
+
+def human_bytes(size: int) -> str:
+    """Write a number of bytes for people.
+
+    Examples
+    --------
+    >>> human_bytes(999), human_bytes(1_234_567)
+    ('999 B', '1.2 MB')
+    """
+    value, unit = float(size), "B"
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if value < 1000 or unit == "TB":
+            break
+        value /= 1000
+    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"

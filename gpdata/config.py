@@ -1,0 +1,115 @@
+"""The settings that the environment can change: the only module that reads environment variables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gpdata.errors import InvalidInput
+
+MIB = 2**20
+MOST_BYTES = 2**31 - 1
+"""The most that one Arrow column of text can hold, hence the greatest line and batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a person can set once for all commands.
+
+    Parameters
+    ----------
+    lake : str
+        Where the lake is, when a command is not told (GPDATA_LAKE).
+    owner : str or None
+        Who the recorded runs belong to; None: nobody in particular (GPDATA_OWNER).
+    max_line_bytes : int
+        The longest line that is taken in, in bytes after decompression (GPDATA_MAX_LINE_BYTES).
+    batch_bytes : int
+        How much raw JSON goes into one batch of the lake, in bytes (GPDATA_BATCH_BYTES).
+    traceback : bool
+        Whether the command line shows the traceback of an error (GPDATA_TRACEBACK).
+
+    Examples
+    --------
+    >>> Settings().max_line_bytes
+    268435456
+    """
+
+    lake: str = "lake"
+    owner: str | None = None
+    max_line_bytes: int = 256 * MIB
+    batch_bytes: int = 64 * MIB
+    traceback: bool = False
+
+
+def settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings from the environment; what is unset or empty keeps its default.
+
+    Parameters
+    ----------
+    environment : mapping of str to str, optional
+        The variables; those of this process where it is left out.
+
+    Returns
+    -------
+    Settings
+        Every setting, checked.
+
+    Raises
+    ------
+    InvalidInput
+        A number of bytes is not a whole number from 1 to 2,147,483,647.
+
+    Examples
+    --------
+    >>> settings({"GPDATA_LAKE": "/data/lake", "GPDATA_BATCH_BYTES": "1000000"}).batch_bytes
+    1000000
+    """
+    variables = os.environ if environment is None else environment
+    default = Settings()
+    return Settings(
+        lake=variables.get("GPDATA_LAKE") or default.lake,
+        owner=variables.get("GPDATA_OWNER") or None,
+        max_line_bytes=_bytes(variables, "GPDATA_MAX_LINE_BYTES", default.max_line_bytes),
+        batch_bytes=_bytes(variables, "GPDATA_BATCH_BYTES", default.batch_bytes),
+        traceback=show_traceback(variables),
+    )
+
+
+def show_traceback(environment: Mapping[str, str] | None = None) -> bool:
+    """Say whether tracebacks are wanted; never fails, so that an error handler can ask.
+
+    Parameters
+    ----------
+    environment : mapping of str to str, optional
+        The variables; those of this process where it is left out.
+
+    Returns
+    -------
+    bool
+        True where GPDATA_TRACEBACK is set to anything but 0, false, no or off.
+
+    Examples
+    --------
+    >>> show_traceback({"GPDATA_TRACEBACK": "1"}), show_traceback({})
+    (True, False)
+    """
+    variables = os.environ if environment is None else environment
+    return variables.get("GPDATA_TRACEBACK", "").strip().lower() not in ("", "0", "false", "no", "off")
+
+
+def _bytes(variables: Mapping[str, str], name: str, default: int) -> int:
+    text = variables.get(name)
+    if not text:
+        return default
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if not 1 <= value <= MOST_BYTES:
+        raise InvalidInput(
+            f"the environment variable {name} is {text[:40]!r}; valid is a whole number of bytes from 1 to "
+            f"{MOST_BYTES}; unset it for the default, {default}"
+        )
+    return value

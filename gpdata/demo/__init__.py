@@ -1,0 +1,1 @@
+"""The demo: real genetic programming with DEAP, recorded live, to see how all of gpdata works together."""

@@ -1,0 +1,1 @@
+"""Engines: a snapshot of a lake as native frames."""

@@ -1,0 +1,81 @@
+"""A snapshot: the rows of every batch up to one, as an explicit list of Parquet files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gpdata.errors import UnknownVersion
+from gpdata.lake.delta import DataFile
+from gpdata.lake.lake import Lake
+from gpdata.schema import GENERATIONS, STORED
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The files of one version of a lake.
+
+    Attributes
+    ----------
+    path : Path
+        The lake's directory.
+    version : int
+        The greatest batch that belongs to the snapshot; it names the same rows for ever, whatever is
+        compacted or removed later. 0 before the first batch.
+    files : mapping of str to tuple of DataFile
+        The files of each stored table that can hold rows of the snapshot.
+    """
+
+    path: Path
+    version: int
+    files: Mapping[str, tuple[DataFile, ...]]
+
+    def paths(self, table: str) -> list[str]:
+        """Return the absolute paths of a table's files."""
+        return [str(self.path / table / file.path) for file in self.files[table]]
+
+    def mixed(self, table: str) -> bool:
+        """Whether some of the files hold rows of later batches too, to be filtered by `batch <= version`."""
+        return any(file.batch_max > self.version for file in self.files[table])
+
+    def rows(self, table: str) -> int:
+        """Return the number of rows in a table's files; later batches and other runs in them count too."""
+        return sum(file.rows for file in self.files[table])
+
+
+def take_snapshot(lake: Lake, *, version: int | None = None, runs: Sequence[str] | None = None) -> Snapshot:
+    """Return the snapshot of a lake at a version, pruned by run.
+
+    Parameters
+    ----------
+    lake : Lake
+        The lake; no lock is needed.
+    version : int, optional
+        An earlier version; the newest by default.
+    runs : sequence of str, optional
+        Only files that can hold rows of these runs.
+
+    Raises
+    ------
+    UnknownVersion
+        The lake has no such version.
+    """
+    # Generations are committed last and listed first: what they name is complete in the other tables.
+    listed = {GENERATIONS.name: lake.tables[GENERATIONS.name].files()}
+    newest = max((file.batch_max for file in listed[GENERATIONS.name]), default=0)
+    if version is None:
+        version = newest
+    elif not 0 <= version <= newest:
+        raise UnknownVersion(
+            f"version {version} of the lake {lake.path} was asked for; it has the versions 0 to {newest}: "
+            "leave version out for the newest"
+        )
+    for table in STORED:
+        if table is not GENERATIONS:
+            listed[table.name] = lake.tables[table.name].files()
+    kept = {
+        name: tuple(file for file in files if file.batch_min <= version and file.may_hold(runs))
+        for name, files in listed.items()
+    }
+    return Snapshot(lake.path, version, kept)

@@ -1,0 +1,75 @@
+"""The calls that change what a disk holds, each durable when it returns.
+
+Every state-changing call of the spool and the lake goes through a `Disk`, so that a test can put one in its
+place that fails, stops or forgets at any of them.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+
+class Disk:
+    """A local file system with explicit durability barriers."""
+
+    def make_directory(self, path: Path) -> None:
+        """Create a directory and its parents, durably."""
+        missing = [path, *path.parents]
+        missing = missing[: next(i for i, p in enumerate(missing) if p.is_dir())]
+        for directory in reversed(missing):
+            directory.mkdir(exist_ok=True)
+            self.sync_directory(directory.parent)
+
+    def create(self, path: Path) -> BinaryIO:
+        """Open a new file for writing; an unfinished one of that name is overwritten."""
+        return path.open("wb")
+
+    def sync(self, file: BinaryIO) -> None:
+        """Bring a file's bytes to the disk."""
+        file.flush()
+        os.fsync(file.fileno())
+
+    def sync_path(self, path: Path) -> None:
+        """Bring the bytes of a file that something else wrote to the disk."""
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def sync_directory(self, path: Path) -> None:
+        """Bring a directory's entries to the disk: creations, renames and removals in it."""
+        self.sync_path(path)
+
+    def rename(self, source: Path, target: Path) -> None:
+        """Rename a file, replacing the target; durable after `sync_directory` of both parents."""
+        source.replace(target)
+
+    def link(self, source: Path, target: Path) -> None:
+        """Give a file a second name; raises FileExistsError where the target exists."""
+        os.link(source, target)
+
+    def remove(self, path: Path) -> None:
+        """Remove a file; one that is gone already is fine."""
+        path.unlink(missing_ok=True)
+
+    def write(self, path: Path, data: bytes, scratch: Path) -> None:
+        """Write a whole file so that it is either there complete or not there, durably.
+
+        Parameters
+        ----------
+        path : Path
+            The file.
+        data : bytes
+            All of its bytes.
+        scratch : Path
+            A directory of the same file system for the unfinished file.
+        """
+        temporary = scratch / f"{path.name}.{os.getpid()}.tmp"
+        with self.create(temporary) as file:
+            file.write(data)
+            self.sync(file)
+        self.rename(temporary, path)
+        self.sync_directory(path.parent)

@@ -1,0 +1,214 @@
+"""Objects and arrays one level deep: each value stays the bytes it was sent as.
+
+msgspec splits a level fast, but of two equal keys it keeps the last without a word. So what it returns is held
+against the bytes, and where they hold more than that, or msgspec refuses, the level is read lexically.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+from msgspec import Raw
+
+from gpdata.wire.lexical import Node, Object, dump, parse, quote
+
+NULL = Raw(b"null")
+EMPTY_LIST = Raw(b"[]")
+DUPLICATE_KEYS = "duplicate_keys"
+"""The flag of a generation, and the field of `extra`, where an object held equal keys."""
+
+REFUSED = (msgspec.DecodeError, RecursionError)
+"""What msgspec raises where the lexical reader has to look."""
+
+_split_object = msgspec.json.Decoder(dict[str, Raw]).decode
+_split_array = msgspec.json.Decoder(list[Raw]).decode
+_split_objects = msgspec.json.Decoder(list[dict[str, Raw]]).decode
+_SPACED_KEY = re.compile(rb'"[ \t\r\n]+:')
+_SPACE_OUTSIDE = re.compile(r"[ \t\r\n]")
+_PLAIN_STRING = re.compile(r'"[^"]*"')
+_STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_UP_TO_BARE = re.compile(rb'((?:[^"NI-]++|' + _STRING + rb"|-(?!I))*+)(NaN|-?Infinity)", re.DOTALL)
+
+
+@dataclass(slots=True)
+class Members:
+    """The members of one JSON object.
+
+    Parameters
+    ----------
+    values : dict of str to Raw
+        The value of each key; of equal keys the last, as every JSON reader has it.
+    repeated : dict of str to list of Raw
+        All values of each key that stands there more than once.
+    """
+
+    values: dict[str, Raw]
+    repeated: dict[str, list[Raw]] = field(default_factory=dict)
+
+
+def array_of(raws: Iterable[Raw]) -> bytes:
+    """Return the JSON array of some values."""
+    return b"[" + b",".join(raws) + b"]"
+
+
+def quote_bare(data: bytes) -> bytes:
+    """Turn the bare NaN, Infinity and -Infinity that Python writes into the strings that Clojush writes.
+
+    Examples
+    --------
+    >>> quote_bare(b'[NaN, "NaN", -Infinity]')
+    b'["NaN", "NaN", "-Infinity"]'
+    """
+    parts: list[bytes] = []
+    position = 0
+    while (match := _UP_TO_BARE.match(data, position)) is not None:
+        parts += match[1], b'"', match[2], b'"'
+        position = match.end()
+    parts.append(data[position:])
+    return b"".join(parts)
+
+
+def has_spaced_keys(data: bytes) -> bool:
+    """Whether there may be keys with white space before their colon; strings can look like one."""
+    if b"\t" in data or b"\n" in data or b"\r" in data:
+        return _SPACED_KEY.search(data) is not None
+    return b" " in data and (b'" :' in data or b"  :" in data)
+
+
+def _held_once(raw: bytes | Raw, objects: Sequence[dict[str, Raw]], brackets: int) -> bool:
+    """Whether the bytes of some objects hold no more members than msgspec returned.
+
+    In compact JSON the members make up the whole length, and white space, an escaped key or a second equal key
+    only add to it. Otherwise the ends of keys are counted, inside the values too: strings that look like one
+    are on both sides, and nothing can hide one.
+    """
+    if any(DUPLICATE_KEYS in values for values in objects):
+        return False
+    compact_length = brackets + sum(
+        4 * len(values) + sum(map(len, values)) + sum(map(len, values.values())) for values in objects
+    )
+    if len(raw) == compact_length:
+        return True
+    inner = array_of(value for values in objects for value in values.values())
+    return _key_ends(bytes(raw)) == sum(map(len, objects)) + _key_ends(inner)
+
+
+def _key_ends(data: bytes) -> int:
+    spaced = len(_SPACED_KEY.findall(data)) if has_spaced_keys(data) else 0
+    return data.count(b'":') + spaced
+
+
+def members(raw: bytes | Raw, depth: int) -> Members | None:
+    """Split a JSON object into its members.
+
+    Parameters
+    ----------
+    raw : bytes or Raw
+        JSON text.
+    depth : int
+        The most arrays and objects that may be open at once.
+
+    Returns
+    -------
+    Members or None
+        None where the value is not an object.
+
+    Raises
+    ------
+    Rejected
+        `torn`, `not_json` or `too_deep`.
+
+    Examples
+    --------
+    >>> members(b'{"a": 1, "b": 2, "a": 3}', depth=1).repeated["a"]
+    [...]
+    """
+    try:
+        values = _split_object(raw)
+    except REFUSED:
+        quoted = quote_bare(bytes(raw))
+        if quoted != bytes(raw):
+            return members(quoted, depth)
+    else:
+        if _held_once(raw, [values], brackets=1):
+            return Members(values)
+    node = parse(text_of(raw), depth)
+    return _members(node) if isinstance(node, tuple) else None
+
+
+def population(raw: Raw, depth: int) -> list[Members | None] | None:
+    """Split a JSON array of objects, as `members` does each; None where it is no array."""
+    try:
+        objects = _split_objects(raw)
+    except REFUSED:
+        objects = None
+    if objects is not None and _held_once(raw, objects, brackets=2 * len(objects) + 1):
+        return [Members(values) for values in objects]
+    try:
+        return [members(item, depth - 1) for item in _split_array(raw)]
+    except REFUSED:
+        node = parse(text_of(raw), depth)
+    if not isinstance(node, list):
+        return None
+    return [_members(item) if isinstance(item, tuple) else None for item in node]
+
+
+def _members(node: Object) -> Members:
+    last, repeated = grouped(node)
+    return Members(
+        {key: raw_of(value) for key, value in last.items()},
+        {key: [raw_of(value) for value in values] for key, values in repeated.items()},
+    )
+
+
+def grouped(node: Object) -> tuple[dict[str, Node], dict[str, list[Node]]]:
+    """Return the last value of each key, and all values of the keys that stand there more than once.
+
+    A key that is itself spelled `duplicate_keys` counts as repeated, so that it cannot be mistaken for ours.
+    """
+    last = dict(node)
+    if len(last) == len(node) and DUPLICATE_KEYS not in last:
+        return last, {}
+    every: dict[str, list[Node]] = {}
+    for key, value in node:
+        every.setdefault(key, []).append(value)
+    return last, {key: values for key, values in every.items() if len(values) > 1 or key == DUPLICATE_KEYS}
+
+
+def raw_of(node: Node) -> Raw:
+    """Return a node as the bytes that `compact` would give."""
+    return Raw(dump(node).encode())
+
+
+def text_of(raw: bytes | Raw) -> str:
+    """Return JSON bytes, known to be UTF-8, as text."""
+    return str(raw, "utf-8")
+
+
+def compact(raw: Raw, depth: int) -> str:
+    r"""Return a value as compact JSON text: no white space, escapes only where needed, digits as sent.
+
+    Examples
+    --------
+    >>> compact(Raw(b'[ 1.0E5, "\\u0041" ]'), depth=1)
+    '[1.0E5,"A"]'
+    """
+    text = text_of(raw)
+    if "\\" not in text and text.count("[") + text.count("{") <= depth:
+        space = _SPACE_OUTSIDE.search(text)
+        if space is None or _SPACE_OUTSIDE.search(_PLAIN_STRING.sub("", text)) is None:
+            return text
+    return dump(parse(text, depth))
+
+
+def object_text(fields: Mapping[str, str]) -> str:
+    """Return the JSON object of some JSON texts, keys sorted."""
+    return "{" + ",".join(f"{quote(key)}:{fields[key]}" for key in sorted(fields)) + "}"
+
+
+def duplicates_text(repeated: Mapping[str, list[str]]) -> str:
+    """Return the JSON object that lists every value of each repeated key."""
+    return object_text({key: f"[{','.join(values)}]" for key, values in repeated.items()})

@@ -1,0 +1,137 @@
+"""What the tests of the wire share: lines of real runs, the lexical readers alone, and the way back to JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import msgspec
+import pytest
+
+import gpdata.wire.columns as columns
+from gpdata.spool.zstd import ZstdFile
+from gpdata.wire import Decoded
+
+DROPPED = {"history", "ancestors", "reuse-info", "repetition-info"}
+
+
+@pytest.fixture(scope="session")
+def streams(captures: Path) -> dict[str, list[bytes]]:
+    """Return the lines of every captured stream, torn ones included, by its name."""
+    found = {}
+    for path in sorted(captures.glob("*.zst")):
+        name = path.name.removesuffix(".zst")
+        if ".log" not in name.removesuffix(".jsonl"):
+            with ZstdFile(path) as file:
+                found[name] = [line for line in file.read().split(b"\n") if line]
+    return found
+
+
+@pytest.fixture(scope="session")
+def some_lines(streams: dict[str, list[bytes]]) -> list[bytes]:
+    """Return the first and the last whole line of every stream, but none above 1 MB."""
+    picked = [line for lines in streams.values() for line in (lines[0], lines[-1])]
+    return [line for line in picked if len(line) < 1_000_000 and line.endswith(b"}")]
+
+
+@contextmanager
+def _lexical_only() -> Iterator[None]:
+    def refuse(*_: object) -> Any:
+        raise msgspec.DecodeError
+
+    with mock.patch.multiple("gpdata.wire.members", _split_object=refuse, _split_array=refuse, _split_objects=refuse):
+        with mock.patch("gpdata.wire.genome.typed_genomes", refuse):
+            kinds = {type(kind) for kind in vars(columns).values() if isinstance(kind, columns.Kind)}
+            typed = [mock.patch.object(kind, "typed", refuse) for kind in kinds]
+            for patch in typed:
+                patch.start()
+            try:
+                yield
+            finally:
+                for patch in typed:
+                    patch.stop()
+
+
+@pytest.fixture(scope="session")
+def lexical_only() -> Callable[[], AbstractContextManager[None]]:
+    """Return a context in which msgspec reads nothing: every value goes through the lexical readers."""
+    return _lexical_only
+
+
+def comparable(value: Any) -> Any:
+    """Return a value in which NaN is equal to NaN."""
+    if isinstance(value, float) and math.isnan(value):
+        return "NaN"
+    if isinstance(value, list | tuple):
+        return [comparable(item) for item in value]
+    if isinstance(value, dict):
+        return {key: comparable(item) for key, item in value.items()}
+    return value
+
+
+@pytest.fixture(scope="session")
+def rows() -> Callable[[Decoded], dict[str, Any]]:
+    """Return all rows of a line as Python values."""
+    return lambda decoded: {
+        "run": comparable(decoded.run.to_pylist()),
+        "generation": comparable(decoded.generation_row.to_pylist()),
+        "individuals": comparable(decoded.individuals.to_pylist()),
+        "config_sha256": decoded.config_sha256,
+    }
+
+
+def _gene(row: dict[str, Any], position: int, left: dict[str, Any]) -> Any:
+    kind, text = row["gene_type"][position], row["gene_instruction"][position]
+    instruction = text if kind == "string" else json.loads(text) if kind else None
+    names = ("close", "silent", "uuid", "parent-uuid", "random-insertion")
+    columns_of = {name: row[f"gene_{name.replace('-', '_')}"] for name in names}
+    gene = {name: values[position] for name, values in columns_of.items() if values is not None}
+    return {"instruction": instruction, **{k: v for k, v in gene.items() if v is not None}, **left}
+
+
+@pytest.fixture(scope="session")
+def rebuilt() -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Return the way back: a row of INDIVIDUALS as the individual it was read from, nulls left out."""
+
+    def rebuild(row: dict[str, Any]) -> dict[str, Any]:
+        extra = json.loads(row["extra"] or "{}")
+        individual = {
+            name.replace("_", "-"): value
+            for name, value in row.items()
+            if value is not None and not name.startswith("gene_") and name not in ("run_uuid", "generation", "location")
+        }
+        individual.pop("extra", None)
+        if row["behaviors"] is not None:
+            individual["behaviors"] = [json.loads(text) for text in row["behaviors"]]
+        if row["gene_instruction"] is not None:
+            left = extra.pop("genome", {})
+            individual["genome"] = [
+                _gene(row, position, left.get(str(position), {})) for position in range(row["genome_size"])
+            ]
+            del individual["genome-size"]
+        return individual | extra
+
+    return rebuild
+
+
+@pytest.fixture(scope="session")
+def as_kept() -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Return an individual as sent, without what gpdata declares to say nothing, a lone operator as a list."""
+
+    def keep(individual: dict[str, Any]) -> dict[str, Any]:
+        kept = {k: v for k, v in individual.items() if v is not None and not (k in DROPPED and v == [])}
+        if isinstance(kept.get("genetic-operators"), str):
+            kept["genetic-operators"] = [kept["genetic-operators"]]
+        if "genome" in kept:
+            kept["genome"] = [
+                {k: v for k, v in gene.items() if v is not None} if isinstance(gene, dict) else {"instruction": gene}
+                for gene in kept["genome"]
+            ]
+        return kept
+
+    return keep
