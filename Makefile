@@ -7,8 +7,8 @@ PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3 p
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
-LAKE ?= demo-lake
-REPORT ?= demo-report.html
+LAKE ?= demo-lake$(if $(CAPTURES),-captures)
+REPORT ?= demo-report$(if $(CAPTURES),-captures).html
 CAPTURES ?=
 ENGINE ?= duckdb
 

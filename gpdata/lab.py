@@ -135,8 +135,8 @@ def open(lake: str | Path, runs: str | Sequence[str] | None = None, version: int
     >>> with gpdata.Recorder(tempfile.mkdtemp(), system="mine", problem="odd") as run:
     ...     run.generation([{"total_error": 1.0}, {"total_error": 0.0}], outcome="success")
     >>> lab = gpdata.open(run.lake)
-    >>> lab.sql("select count(*) from individuals").fetchone()
-    (2,)
+    >>> lab.sql("select count(*) from individuals").fetchall()
+    [(2,)]
     """
     from gpdata.engines.duckdb import DuckDB
 

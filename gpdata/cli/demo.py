@@ -39,7 +39,7 @@ def demo(lake: str, report: str, captures: str | None, quick: bool) -> None:
     if captures is not None and quick:
         raise InvalidInput("--captures and --quick were given; --quick is about evolving: leave one out")
     account = _evolve(lake, quick) if captures is None else _import(lake, captures)
-    click.echo(_said(account), err=True)
+    click.echo(_said(account, lake), err=True)
     lab = open_lab(lake)
     by = tuple(key for key in ("problem", "parent-selection") if key == "problem" or key in lab.config_keys)
     from gpdata.report import write_report
@@ -98,12 +98,12 @@ def _progress(doing: str, what: str) -> Iterator[Step]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _said(account: Account) -> str:
+def _said(account: Account, lake: str) -> str:
     text = f"stored: {account.runs} runs, {account.generations} generations, {account.individuals} individuals"
     if account.duplicates:
         text += f"; {account.duplicates} generations were in the lake already and are not stored twice"
     if account.quarantined:
-        text += f"; {account.quarantined} lines are in the quarantine (gpdata quarantine list)"
+        text += f"; {account.quarantined} lines are in the quarantine (gpdata quarantine list --lake {lake})"
     return text
 
 

@@ -100,6 +100,8 @@ def evolve(lake: str | Path, plan: Plan) -> Account:
             generations=plan.max_generations,
             stop=True,
         )
+        for operator in ("mate", "mutate"):
+            toolbox.decorate(operator, gp.staticLimit(key=attrgetter("height"), max_value=plan.max_height))
         algorithms.eaSimple(
             [toolbox.individual() for _ in range(plan.population_size)],
             toolbox,
@@ -167,7 +169,5 @@ def _toolbox(plan: Plan, training: problem.Cases) -> Any:
     toolbox.register("mate", gp.cxOnePoint)
     toolbox.register("branch", gp.genFull, min_=0, max_=2)
     toolbox.register("mutate", gp.mutUniform, expr=toolbox.branch, pset=primitives)
-    for operator in ("mate", "mutate"):
-        toolbox.decorate(operator, gp.staticLimit(key=attrgetter("height"), max_value=plan.max_height))
     _SELECTIONS[plan.parent_selection](toolbox, plan)
     return toolbox

@@ -7,7 +7,7 @@ the commits of individuals, runs, generations; receipts; removal of the spool fi
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -53,7 +53,7 @@ class Transformer:
         self._indexed = 0
 
     def run(self, *, wait: float | None = None, progress: Callable[[Account], None] | None = None) -> Account:
-        """Transform every complete spool file.
+        """Transform the complete spool files that are there.
 
         Parameters
         ----------
@@ -76,11 +76,12 @@ class Transformer:
             return self.drain(progress)
 
     def drain(self, progress: Callable[[Account], None] | None = None) -> Account:
-        """Transform every complete spool file, as `run` does, for a caller that holds the lake's lock."""
+        """Transform the files that are there now, as `run` does, for a caller that holds the lake's lock."""
         total = Account()
         for account in self._recover():
             total.add(account)
-        while files := self._next_files():
+        # Listed once: what others write meanwhile would make a batch of every line, and no end.
+        for files in self._batches(self.spool.pending()):
             account = self._new_batch(files)
             total.add(account)
             if progress is not None:
@@ -97,15 +98,18 @@ class Transformer:
         self.lake.disk.remove(path)
         return account
 
-    def _next_files(self) -> list[SpoolFile]:
+    def _batches(self, files: list[SpoolFile]) -> Iterator[list[SpoolFile]]:
         chosen: list[SpoolFile] = []
         size = 0
-        for file in self.spool.pending():
-            size += self.spool.meta(file).raw_bytes or file.size
-            if chosen and size > self._batch_bytes:
-                break
+        for file in files:
+            raw = self.spool.meta(file).raw_bytes or file.size
+            if chosen and size + raw > self._batch_bytes:
+                yield chosen
+                chosen, size = [], 0
             chosen.append(file)
-        return chosen
+            size += raw
+        if chosen:
+            yield chosen
 
     def _new_batch(self, files: list[SpoolFile]) -> Account:
         number = 1 + max(table.committed_batch() for table in self.lake.tables.values())
@@ -126,10 +130,11 @@ class Transformer:
         files = [spool.file(id_) for id_ in manifest.files]
         present = [file for file in files if file is not None]
         committed = [self.lake.tables[name].committed_batch() >= manifest.batch for name in COMMIT_ORDER]
-        if all(committed) or not present:
+        collecting = len(present) < len(files)  # every receipt was written before
+        if not present or (collecting and all(committed)):
             self._finish(spool, manifest.batch, manifest.files)
             return Account()
-        if any(committed) and len(present) < len(files):
+        if collecting and any(committed):
             raise LakeDamaged(
                 f"batch {manifest.batch} of {self.lake.path} is half committed, and of its spool files in "
                 f"{spool.path} {len(files) - len(present)} are gone; put them back, or restore the lake"

@@ -64,17 +64,10 @@ class Embedded:
         """Wait for the lake's lock, and bring every line that was sent into the tables."""
         if self._waiting:
             self._transform(wait=None)
-        if self.account.quarantined:
-            warnings.warn(
-                f"{self.account.quarantined} of {self.account.lines} generations did not enter the lake "
-                f"{self.lake.path}: they are kept in its quarantine with the reason; "
-                f"see 'gpdata quarantine list --lake {self.lake.path}'",
-                stacklevel=3,
-            )
 
     def _transform(self, wait: float | None) -> None:
         self._transformer.run(wait=wait)
-        waiting = []
+        waiting, before = [], self.account.quarantined
         for file in self._waiting:
             account = self._transformer.receipt(file)
             if account is None:
@@ -82,3 +75,10 @@ class Embedded:
             else:
                 self.account.add(account)
         self._waiting = waiting
+        if self.account.quarantined > before:
+            warnings.warn(
+                f"{self.account.quarantined} of {self.account.lines} generations did not enter the lake "
+                f"{self.lake.path}: they are kept in its quarantine with the reason; "
+                f"see 'gpdata quarantine list --lake {self.lake.path}'",
+                stacklevel=4,
+            )

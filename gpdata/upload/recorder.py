@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, SupportsIndex
 
 from gpdata.config import settings
 from gpdata.errors import InvalidInput, near
@@ -229,15 +229,13 @@ class Recorder:
         LakeDamaged
             The lake cannot take it; what was recorded is safe in its spool.
         """
-        if self._closed:
-            return
-        self._closed = True
-        if self._last is None:
+        if self._last is None and not self._closed:
             warnings.warn(
                 f"the Recorder of run {self.run_uuid} was closed without a generation: nothing of this run "
                 f"is in {self.lake}; call generation() once for each, the first population included",
                 stacklevel=2,
             )
+        self._closed = True
         self._transport.close()
 
     def __enter__(self) -> Self:
@@ -262,12 +260,12 @@ class Recorder:
                 f"outcome {outcome!r} was given; valid is {only}: open a new Recorder for a new run"
             )
         number = last + 1 if index is None else index
-        if number <= last or number > _MOST_GENERATIONS:
+        if not isinstance(number, SupportsIndex) or not last < number.__index__() <= _MOST_GENERATIONS:
             raise InvalidInput(
                 f"index is {index!r}; valid is a whole number from {last + 1} (one more than the last) to "
                 f"{_MOST_GENERATIONS}: leave it out to count by ones"
             )
-        return int(number)
+        return number.__index__()
 
     def _time(self) -> datetime:
         time = self._clock()
@@ -320,7 +318,7 @@ def _argmap(config: Mapping[str, object] | None, label: str | None) -> dict[str,
             f"config is a {type(config).__name__}; valid is a mapping of argument names to values, such as "
             '{"parent-selection": "lexicase", "population-size": 200}'
         )
-    argmap = line.arguments(config, "config")
+    argmap = line.arguments(config, "config's")
     if label is None:
         return argmap
     if argmap.get("label") not in (None, label):

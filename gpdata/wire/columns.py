@@ -20,11 +20,11 @@ from gpdata.wire.lexical import Node, Verbatim, dump, parse, quote
 from gpdata.wire.members import REFUSED, array_of, compact, text_of
 from gpdata.wire.values import LARGEST_EXACT, number, utf8
 
-MINUS_ZERO = re.compile(rb"-0(?<=[\[,:\s]-0)(?![.0-9eE])")
+MINUS_ZERO = re.compile(rb"-0(?<=[\[,:]-0)(?![.0-9eE])")
 """An integer `-0`, whose sign no Python int can keep."""
 
 _INT32 = range(-(2**31), 2**31)
-_LONG_INT = re.compile(rb"[\[,\s]-?[0-9]{16,}[,\]\s]")
+_LONG_INT = re.compile(rb"[\[,]-?[0-9]{16,}[,\]]")
 
 _Double = float | Literal["NaN", "Infinity", "-Infinity"] | None
 
@@ -102,9 +102,9 @@ class Kind(ABC):
             return self.typed(array_of(raws)), ()
         except UNREAD:
             pass
-        if len(raws) == 1:
-            value, fits = self._one(raws[0], depth)
-            return pa.array([value], self.arrow), () if fits else (0,)
+        if len(raws) < 2:
+            read = [self._one(raw, depth) for raw in raws]
+            return pa.array([value for value, _ in read], self.arrow), [0] if read and not read[0][1] else []
         half = len(raws) // 2
         left, left_unfit = self.read(raws[:half], depth)
         right, right_unfit = self.read(raws[half:], depth)

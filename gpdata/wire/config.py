@@ -128,7 +128,7 @@ def read_config(text: bytes, depth: int) -> Config:
     if node is None:
         node = ()
     if not isinstance(node, tuple):
-        raise Rejected("bad_field", f"config is {text_of(text)[:60]}; valid is an object")
+        raise Rejected("bad_field", f"config is {dump(node)[:60]}; valid is an object")
     fields, repeated = grouped(node)
     left: dict[str, str] = {}
     arguments = _Arguments(fields.pop("argmap", None))

@@ -38,7 +38,7 @@ def read_genomes(raws: Sequence[Raw], depth: int) -> Genomes:
 
     Examples
     --------
-    >>> genomes = read_genomes([Raw(b'[{"instruction": "in1", "close": 1}, 2.50]')], depth=8)
+    >>> genomes = read_genomes([Raw(b'[{"instruction":"in1","close":1},2.50]')], depth=8)
     >>> {name: column.to_pylist() for name, column in genomes.columns().items()}
     {'genome_size': [2], 'gene_instruction': [['in1', '2.50']], 'gene_type': [['string', 'float']],
      'gene_close': [[1, None]], 'gene_silent': [None], 'gene_uuid': [None], 'gene_parent_uuid': [None],

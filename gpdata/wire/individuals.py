@@ -149,7 +149,7 @@ def read_individuals(individuals: Sequence[Members], depth: int) -> Individuals:
 
     for field in sent - COLUMNS_OF.keys():
         for place, raw in enumerate(raws(field)):
-            if field in DROPPED and (raw in (NULL, EMPTY_LIST) or compact(raw, depth) == "[]"):
+            if field in DROPPED and raw in (NULL, EMPTY_LIST):
                 continue
             if field in individuals[place].values:
                 keep(place, field)

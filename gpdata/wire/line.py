@@ -19,7 +19,7 @@ from gpdata.wire.generation import Generation, read_report, read_start_time
 from gpdata.wire.individuals import Individuals, read_individuals
 from gpdata.wire.lexical import Node, Verbatim, dump, parse
 from gpdata.wire.limits import DEFAULT_LIMITS, Limits
-from gpdata.wire.members import NULL, Members, compact, members, object_text, population, text_of
+from gpdata.wire.members import NULL, Members, compact, members, object_text, population, text_of, without_space
 from gpdata.wire.rejection import Rejected, Rejection
 from gpdata.wire.summary import summarize
 
@@ -197,6 +197,7 @@ def _top_level(line: bytes, limits: Limits) -> Members:
                 raise Rejected("torn", f"the line ends inside a character, at byte {error.start}") from error
             detail = f"{text[error.start : error.end]!r} at byte {error.start}; valid is UTF-8"
             raise Rejected("bad_utf8", detail) from error
+    text = without_space(text, limits.depth)
     top = members(text, limits.depth)
     if top is None:
         given = text[:_SHOWN].decode(errors="replace")
@@ -239,7 +240,7 @@ def _is_run_uuid(node: Node, limits: Limits) -> bool:
 def _population(raw: Raw, depth: int) -> list[Members]:
     people = population(raw, depth)
     if people is None:
-        raise Rejected("bad_field", f"population is {text_of(raw)[:_SHOWN]}; valid is a list of objects")
+        raise Rejected("bad_field", f"population is {compact(raw, depth)[:_SHOWN]}; valid is a list of objects")
     if not people:
         raise Rejected("empty_population", "population is []; valid is at least one individual")
     found = [individual for individual in people if individual is not None]

@@ -1,7 +1,8 @@
 """Objects and arrays one level deep: each value stays the bytes it was sent as.
 
 msgspec splits a level fast, but of two equal keys it keeps the last without a word. So what it returns is held
-against the bytes, and where they hold more than that, or msgspec refuses, the level is read lexically.
+against the bytes, and where they hold more than that, or msgspec refuses, the level is read lexically. All bytes
+here come from `without_space`.
 """
 
 from __future__ import annotations
@@ -23,12 +24,11 @@ DUPLICATE_KEYS = "duplicate_keys"
 REFUSED = (msgspec.DecodeError, RecursionError)
 """What msgspec raises where the lexical reader has to look."""
 
+_without_space = msgspec.json.format
 _split_object = msgspec.json.Decoder(dict[str, Raw]).decode
 _split_array = msgspec.json.Decoder(list[Raw]).decode
 _split_objects = msgspec.json.Decoder(list[dict[str, Raw]]).decode
-_SPACED_KEY = re.compile(rb'"[ \t\r\n]+:')
-_SPACE_OUTSIDE = re.compile(r"[ \t\r\n]")
-_PLAIN_STRING = re.compile(r'"[^"]*"')
+_KEY_END = b'":'
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _UP_TO_BARE = re.compile(rb'((?:[^"NI-]++|' + _STRING + rb"|-(?!I))*+)(NaN|-?Infinity)", re.DOTALL)
 
@@ -71,34 +71,50 @@ def quote_bare(data: bytes) -> bytes:
     return b"".join(parts)
 
 
-def has_spaced_keys(data: bytes) -> bool:
-    """Whether there may be keys with white space before their colon; strings can look like one."""
-    if b"\t" in data or b"\n" in data or b"\r" in data:
-        return _SPACED_KEY.search(data) is not None
-    return b" " in data and (b'" :' in data or b"  :" in data)
+def without_space(text: bytes, depth: int) -> bytes:
+    r"""Return JSON without the white space between its tokens, and without Python's bare names.
+
+    Parameters
+    ----------
+    text : bytes
+        JSON text.
+    depth : int
+        The most arrays and objects that may be open at once.
+
+    Raises
+    ------
+    Rejected
+        `torn`, `not_json` or `too_deep`.
+
+    Examples
+    --------
+    >>> without_space(b'{ "a b" : [NaN, 1.0E5, "\\u0041"] }', depth=2)
+    b'{"a b":["NaN",1.0E5,"\\u0041"]}'
+    """
+    for spelling in (bytes, quote_bare):
+        try:
+            return _without_space(spelling(text), indent=-1)
+        except REFUSED:
+            continue
+    return dump(parse(text_of(text), depth)).encode()
 
 
 def _held_once(raw: bytes | Raw, objects: Sequence[dict[str, Raw]], brackets: int) -> bool:
     """Whether the bytes of some objects hold no more members than msgspec returned.
 
-    In compact JSON the members make up the whole length, and white space, an escaped key or a second equal key
-    only add to it. Otherwise the ends of keys are counted, inside the values too: strings that look like one
-    are on both sides, and nothing can hide one.
+    The members make up the whole length of the objects, where no key is escaped; a second equal key only adds to
+    it. Otherwise the ends of keys are counted, inside the values too: strings that look like one are on both
+    sides, and nothing can hide one.
     """
     if any(DUPLICATE_KEYS in values for values in objects):
         return False
-    compact_length = brackets + sum(
+    length = brackets + sum(
         4 * len(values) + sum(map(len, values)) + sum(map(len, values.values())) for values in objects
     )
-    if len(raw) == compact_length:
+    if len(raw) == length:
         return True
     inner = array_of(value for values in objects for value in values.values())
-    return _key_ends(bytes(raw)) == sum(map(len, objects)) + _key_ends(inner)
-
-
-def _key_ends(data: bytes) -> int:
-    spaced = len(_SPACED_KEY.findall(data)) if has_spaced_keys(data) else 0
-    return data.count(b'":') + spaced
+    return bytes(raw).count(_KEY_END) == sum(map(len, objects)) + inner.count(_KEY_END)
 
 
 def members(raw: bytes | Raw, depth: int) -> Members | None:
@@ -123,18 +139,15 @@ def members(raw: bytes | Raw, depth: int) -> Members | None:
 
     Examples
     --------
-    >>> members(b'{"a": 1, "b": 2, "a": 3}', depth=1).repeated["a"]
+    >>> members(b'{"a":1,"b":2,"a":3}', depth=1).repeated["a"]
     [...]
     """
     try:
         values = _split_object(raw)
-    except REFUSED:
-        quoted = quote_bare(bytes(raw))
-        if quoted != bytes(raw):
-            return members(quoted, depth)
-    else:
         if _held_once(raw, [values], brackets=1):
             return Members(values)
+    except REFUSED:
+        pass
     node = parse(text_of(raw), depth)
     return _members(node) if isinstance(node, tuple) else None
 
@@ -143,10 +156,10 @@ def population(raw: Raw, depth: int) -> list[Members | None] | None:
     """Split a JSON array of objects, as `members` does each; None where it is no array."""
     try:
         objects = _split_objects(raw)
+        if _held_once(raw, objects, brackets=2 * len(objects) + 1):
+            return [Members(values) for values in objects]
     except REFUSED:
-        objects = None
-    if objects is not None and _held_once(raw, objects, brackets=2 * len(objects) + 1):
-        return [Members(values) for values in objects]
+        pass
     try:
         return [members(item, depth - 1) for item in _split_array(raw)]
     except REFUSED:
@@ -189,18 +202,16 @@ def text_of(raw: bytes | Raw) -> str:
 
 
 def compact(raw: Raw, depth: int) -> str:
-    r"""Return a value as compact JSON text: no white space, escapes only where needed, digits as sent.
+    r"""Return a value as JSON text with escapes only where they are needed, and digits as sent.
 
     Examples
     --------
-    >>> compact(Raw(b'[ 1.0E5, "\\u0041" ]'), depth=1)
+    >>> compact(Raw(b'[1.0E5,"\\u0041"]'), depth=1)
     '[1.0E5,"A"]'
     """
     text = text_of(raw)
     if "\\" not in text and text.count("[") + text.count("{") <= depth:
-        space = _SPACE_OUTSIDE.search(text)
-        if space is None or _SPACE_OUTSIDE.search(_PLAIN_STRING.sub("", text)) is None:
-            return text
+        return text
     return dump(parse(text, depth))
 
 

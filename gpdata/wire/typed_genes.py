@@ -14,7 +14,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from gpdata.wire.columns import MINUS_ZERO, FloatText, Unfit, json_texts
 from gpdata.wire.genes import ATTRIBUTES, CODE_OF, JSON, TYPES, Genomes, attribute
-from gpdata.wire.members import array_of, has_spaced_keys
+from gpdata.wire.members import array_of
 
 
 class _Gene(msgspec.Struct, forbid_unknown_fields=True, gc=False, rename="kebab"):
@@ -77,7 +77,7 @@ def _count_keys(joined: bytes, genomes: Genomes) -> None:
 
     Inside a string quotation marks are escaped, so `"close":` is a key, unless it is spelled otherwise.
     """
-    if has_spaced_keys(joined) or any(letter in joined for letter in _ESCAPED_LETTERS):
+    if any(letter in joined for letter in _ESCAPED_LETTERS):
         raise Unfit
     if any(joined.count(f'"{name}":'.encode()) != sent for name, sent in genomes.sent().items()):
         raise Unfit

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -41,20 +41,17 @@ def some_lines(streams: dict[str, list[bytes]]) -> list[bytes]:
 
 @contextmanager
 def _lexical_only() -> Iterator[None]:
-    def refuse(*_: object) -> Any:
+    def refuse(*_: object, **__: object) -> Any:
         raise msgspec.DecodeError
 
-    with mock.patch.multiple("gpdata.wire.members", _split_object=refuse, _split_array=refuse, _split_objects=refuse):
-        with mock.patch("gpdata.wire.genome.typed_genomes", refuse):
-            kinds = {type(kind) for kind in vars(columns).values() if isinstance(kind, columns.Kind)}
-            typed = [mock.patch.object(kind, "typed", refuse) for kind in kinds]
-            for patch in typed:
-                patch.start()
-            try:
-                yield
-            finally:
-                for patch in typed:
-                    patch.stop()
+    kinds = {type(kind) for kind in vars(columns).values() if isinstance(kind, columns.Kind)}
+    with ExitStack() as patches:
+        for splitter in ("_without_space", "_split_object", "_split_array", "_split_objects"):
+            patches.enter_context(mock.patch(f"gpdata.wire.members.{splitter}", refuse))
+        patches.enter_context(mock.patch("gpdata.wire.genome.typed_genomes", refuse))
+        for kind in kinds:
+            patches.enter_context(mock.patch.object(kind, "typed", refuse))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -63,10 +60,23 @@ def lexical_only() -> Callable[[], AbstractContextManager[None]]:
     return _lexical_only
 
 
+class AsText:
+    """A JSON value that is equal to its JSON text, in any spelling."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = comparable(value)
+
+    def __eq__(self, text: object) -> bool:
+        return text == self.value or (isinstance(text, str) and comparable(json.loads(text)) == self.value)
+
+    def __repr__(self) -> str:
+        return f"AsText({self.value!r})"
+
+
 def comparable(value: Any) -> Any:
-    """Return a value in which NaN is equal to NaN."""
-    if isinstance(value, float) and math.isnan(value):
-        return "NaN"
+    """Return a value in which NaN is equal to NaN, and to the string that stands for it; infinities likewise."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, list | tuple):
         return [comparable(item) for item in value]
     if isinstance(value, dict):
@@ -91,7 +101,8 @@ def _gene(row: dict[str, Any], position: int, left: dict[str, Any]) -> Any:
     names = ("close", "silent", "uuid", "parent-uuid", "random-insertion")
     columns_of = {name: row[f"gene_{name.replace('-', '_')}"] for name in names}
     gene = {name: values[position] for name, values in columns_of.items() if values is not None}
-    return {"instruction": instruction, **{k: v for k, v in gene.items() if v is not None}, **left}
+    left.pop("duplicate_keys", None)
+    return {k: v for k, v in {"instruction": instruction, **gene, **left}.items() if v is not None}
 
 
 @pytest.fixture(scope="session")
@@ -106,6 +117,7 @@ def rebuilt() -> Callable[[dict[str, Any]], dict[str, Any]]:
             if value is not None and not name.startswith("gene_") and name not in ("run_uuid", "generation", "location")
         }
         individual.pop("extra", None)
+        extra.pop("duplicate_keys", None)
         if row["behaviors"] is not None:
             individual["behaviors"] = [json.loads(text) for text in row["behaviors"]]
         if row["gene_instruction"] is not None:
@@ -114,7 +126,10 @@ def rebuilt() -> Callable[[dict[str, Any]], dict[str, Any]]:
                 _gene(row, position, left.get(str(position), {})) for position in range(row["genome_size"])
             ]
             del individual["genome-size"]
-        return individual | extra
+        individual = comparable(individual | extra)
+        if isinstance(individual.get("genetic-operators"), str):
+            individual["genetic-operators"] = [individual["genetic-operators"]]
+        return {k: v for k, v in individual.items() if v is not None}
 
     return rebuild
 
@@ -125,13 +140,18 @@ def as_kept() -> Callable[[dict[str, Any]], dict[str, Any]]:
 
     def keep(individual: dict[str, Any]) -> dict[str, Any]:
         kept = {k: v for k, v in individual.items() if v is not None and not (k in DROPPED and v == [])}
+        program = kept.get("program", "")
+        kept = comparable(kept)
         if isinstance(kept.get("genetic-operators"), str):
             kept["genetic-operators"] = [kept["genetic-operators"]]
-        if "genome" in kept:
-            kept["genome"] = [
-                {k: v for k, v in gene.items() if v is not None} if isinstance(gene, dict) else {"instruction": gene}
-                for gene in kept["genome"]
-            ]
+        if not isinstance(program, str):
+            kept["program"] = AsText(program)
+        genome = kept.get("genome")
+        if isinstance(genome, list):
+            genes = [gene if isinstance(gene, dict) else {"instruction": gene} for gene in genome]
+            kept["genome"] = [{k: v for k, v in gene.items() if v is not None} for gene in genes]
+            if kept.get("genome-size") == len(genome) and not isinstance(kept["genome-size"], bool):
+                del kept["genome-size"]
         return kept
 
     return keep

@@ -7,9 +7,9 @@ Examples
 >>> import gpdata
 >>> from gpdata.upload.adapters import deap as gpdeap
 >>> creator.create("Ones", base.Fitness, weights=(1.0,))
->>> creator.create("Bits", list, fitness=creator.Ones)
+>>> creator.create("BitString", list, fitness=creator.Ones)
 >>> toolbox = base.Toolbox()
->>> toolbox.register("individual", tools.initRepeat, creator.Bits, lambda: random.randint(0, 1), 10)
+>>> toolbox.register("individual", tools.initRepeat, creator.BitString, lambda: random.randint(0, 1), 10)
 >>> toolbox.register("evaluate", lambda bits: (sum(bits),))
 >>> toolbox.register("mate", tools.cxOnePoint)
 >>> toolbox.register("mutate", tools.mutFlipBit, indpb=0.1)
@@ -119,6 +119,9 @@ class Tracker:
     and program_size (see `gpdata.upload.adapters.deap_code.code`). Let e be minus the sum of weight times
     fitness value. Without `errors`, total_error is e; with them it is their sum, and e is recorded as
     weighted_error. The best of a generation is the individual of least e, the first of equals.
+
+    A child that `gp.staticLimit` replaces by its parent is a reproduction where the limit is decorated after
+    the Tracker is made; where it is decorated before, the Tracker takes the replacement for the operator's own.
 
     eaMuPlusLambda and eaMuCommaLambda give the hall of fame the offspring of each generation, before the next
     population is selected: every individual is recorded when it is made. To record the selected populations
