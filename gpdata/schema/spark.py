@@ -55,9 +55,7 @@ def spark_json(table: Table) -> str:
     >>> json.loads(spark_json(ERRORS))["fields"][-1]
     {'metadata': {}, 'name': 'error', 'nullable': True, 'type': 'double'}
     """
-    fields = [
-        {"metadata": {}, "name": c.name, "nullable": c.nullable, "type": SPARK[c.type]} for c in table.columns
-    ]
+    fields = [{"metadata": {}, "name": c.name, "nullable": c.nullable, "type": SPARK[c.type]} for c in table.columns]
     return json.dumps({"fields": fields, "type": "struct"}, separators=(",", ":"), sort_keys=True)
 
 

@@ -6,7 +6,6 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from gpdata.wire.lexical import Node, dump, parse, quote
@@ -40,7 +39,6 @@ _COLUMNS = {
     "label": ("label",),
 }
 _ADDRESS = re.compile(r"(?<![\w.$])([\w.$]++)(@[0-9a-f]{1,8}(?![\w@.-])| 0x[0-9a-f]++| at 0x[0-9a-fA-F]++)")
-_KEPT_CONFIGS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +101,8 @@ def _without_address(match: re.Match[str]) -> str:
     return name if match[2].startswith(" at") else name.partition("__")[0]
 
 
-@lru_cache(maxsize=_KEPT_CONFIGS)
 def read_config(text: bytes, depth: int) -> Config:
-    """Read a line's `config`; a run's lines repeat it byte for byte, so it is read once a run.
+    """Read a line's `config`.
 
     Parameters
     ----------

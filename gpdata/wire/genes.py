@@ -6,6 +6,7 @@ A Plush gene is an object, a Plushy gene a bare value; a genome may hold both.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -25,9 +26,6 @@ ATTRIBUTES: dict[str, Kind] = {
 }
 """What a gene may carry beside its instruction, by wire name."""
 
-TYPES = pa.array(["string", "int", "float", "bool", "null", "json", None])
-"""The JSON types of instructions; null where a gene has none."""
-
 JSON = 5
 CODE_OF = {
     str: 0,
@@ -40,7 +38,7 @@ CODE_OF = {
     tuple: JSON,
     UnsetType: 6,
 }
-"""The place in `TYPES` of each Python type that an instruction is read as."""
+"""The code of each Python type that an instruction is read as: see `type_names`."""
 
 Flags = npt.NDArray[np.bool_]
 
@@ -59,10 +57,8 @@ class Genomes:
         For each of `ATTRIBUTES` the value of each gene, and whether the gene has the attribute.
     left : dict of int to str
         What no column holds of a genome, as JSON text: fields by position, or all of it where it is no list.
-    unfit : set of int
-        The genomes of which a value did not fit its column.
-    duplicates : set of int
-        The genomes with a gene that held equal keys.
+    unfit, duplicates : bool
+        Whether a value did not fit its column, and whether a gene held equal keys.
     """
 
     sizes: list[int | None]
@@ -70,8 +66,8 @@ class Genomes:
     type: pa.Array
     attributes: dict[str, tuple[pa.Array, Flags]]
     left: dict[int, str] = field(default_factory=dict)
-    unfit: set[int] = field(default_factory=set)
-    duplicates: set[int] = field(default_factory=set)
+    unfit: bool = False
+    duplicates: bool = False
 
     def sent(self) -> dict[str, int]:
         """Return how many genes have each attribute."""
@@ -112,6 +108,16 @@ class Genomes:
 def _lists(sizes: npt.NDArray[np.int32], missing: Flags, values: pa.Array) -> pa.Array:
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
     return pa.ListArray.from_arrays(pa.array(offsets), values, mask=pa.array(missing))
+
+
+@cache
+def _names() -> pa.Array:
+    return pa.array(["string", "int", "float", "bool", "null", "json", None])
+
+
+def type_names(codes: pa.Array) -> pa.Array:
+    """Return the JSON type of each code of `CODE_OF`; null where a gene has no instruction."""
+    return _names().take(codes)
 
 
 def attribute(values: list[Any] | None, size: int, arrow: pa.DataType) -> tuple[pa.Array, Flags]:

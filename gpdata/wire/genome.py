@@ -66,6 +66,6 @@ def _concatenated(first: Genomes, second: Genomes) -> Genomes:
         pa.concat_arrays([first.type, second.type]),
         attributes,
         first.left | {place + shift: text for place, text in second.left.items()},
-        first.unfit | {place + shift for place in second.unfit},
-        first.duplicates | {place + shift for place in second.duplicates},
+        first.unfit or second.unfit,
+        first.duplicates or second.duplicates,
     )

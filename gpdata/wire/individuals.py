@@ -72,17 +72,15 @@ class Individuals:
         Every column of INDIVIDUALS but the key and `extra`.
     left : list of dict
         For each individual the JSON texts that `extra` holds, by field.
-    unfit : bool
-        Whether a value of any did not fit its column.
-    duplicates : set of int
-        The individuals that hold equal keys, themselves or in a gene.
+    unfit, duplicates : bool
+        Whether a value of any did not fit its column, and whether any, or a gene, held equal keys.
     """
 
     members: Sequence[Members]
     columns: dict[str, pa.Array]
     left: list[dict[str, str]]
     unfit: bool
-    duplicates: set[int]
+    duplicates: bool
 
     def genomes_left(self, size: int) -> dict[int, str]:
         """Return what no column holds of the genomes of the first `size` individuals, by place."""
@@ -135,7 +133,7 @@ def read_individuals(individuals: Sequence[Members], depth: int) -> Individuals:
             unfit = True
 
     genomes = read_genomes(raws("genome"), depth)
-    unfit |= bool(genomes.unfit)
+    unfit |= genomes.unfit
     for place, text in genomes.left.items():
         left[place]["genome"] = text
     given = columns["genome_size"]
@@ -154,10 +152,10 @@ def read_individuals(individuals: Sequence[Members], depth: int) -> Individuals:
             if field in individuals[place].values:
                 keep(place, field)
 
-    duplicates = set(genomes.duplicates)
+    duplicates = genomes.duplicates
     for place, individual in enumerate(individuals):
         if individual.repeated:
-            duplicates.add(place)
+            duplicates = True
             left[place][DUPLICATE_KEYS] = duplicates_text(
                 {key: [compact(raw, depth) for raw in values] for key, values in individual.repeated.items()}
             )

@@ -9,7 +9,7 @@ import pyarrow as pa
 from msgspec import UNSET, UnsetType
 
 from gpdata.wire.columns import FloatText
-from gpdata.wire.genes import ATTRIBUTES, CODE_OF, TYPES, Genomes, attribute
+from gpdata.wire.genes import ATTRIBUTES, CODE_OF, Genomes, attribute, type_names
 from gpdata.wire.lexical import Node, Verbatim, dump
 from gpdata.wire.members import DUPLICATE_KEYS, duplicates_text, grouped, object_text
 from gpdata.wire.values import is_int, utf8
@@ -29,23 +29,22 @@ def lexical_genome(node: Node) -> Genomes:
     """Read one genome; what no column holds is in `left`."""
     genes = [_lexical_gene(item) for item in node] if isinstance(node, list) else []
     left = {position: object_text(gene.left) for position, gene in enumerate(genes) if gene.left}
+    is_list = isinstance(node, list | None)
     genomes = Genomes(
         [len(genes) if isinstance(node, list) else None],
         pa.array([gene.instruction for gene in genes], pa.string()),
-        TYPES.take(pa.array([gene.type for gene in genes], pa.uint8())),
+        type_names(pa.array([gene.type for gene in genes], pa.uint8())),
         {
             name: attribute([gene.attributes.get(name, UNSET) for gene in genes], len(genes), kind.arrow)
             for name, kind in ATTRIBUTES.items()
         },
+        unfit=not is_list or any(gene.unfit for gene in genes),
+        duplicates=any(gene.duplicates for gene in genes),
     )
     if left:
         genomes.left[0] = "{" + ",".join(f'"{position}":{text}' for position, text in left.items()) + "}"
-    elif not isinstance(node, list | None):
+    elif not is_list:
         genomes.left[0] = dump(node)
-    if any(gene.unfit for gene in genes) or not isinstance(node, list | None):
-        genomes.unfit.add(0)
-    if any(gene.duplicates for gene in genes):
-        genomes.duplicates.add(0)
     return genomes
 
 

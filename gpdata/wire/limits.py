@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gpdata.errors import InvalidInput
+from gpdata.schema.json_schema import RUN_UUID_CHARS
 
 MIB = 1 << 20
 
@@ -39,7 +40,7 @@ class Limits:
 
     line_bytes: int = 256 * MIB
     depth: int = 1_000
-    uuid_chars: int = 200
+    uuid_chars: int = RUN_UUID_CHARS
 
     def __post_init__(self) -> None:
         if not 1 <= self.line_bytes <= _MOST_LINE_BYTES:

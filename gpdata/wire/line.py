@@ -6,6 +6,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,12 @@ from msgspec import Raw
 
 from gpdata.schema import GENERATIONS, INDIVIDUALS, OUTCOMES, RUNS, arrow_schema
 from gpdata.wire.best import best_individuals, read_best
-from gpdata.wire.config import read_config
+from gpdata.wire.config import Config, read_config
 from gpdata.wire.generation import Generation, read_report, read_start_time
 from gpdata.wire.individuals import Individuals, read_individuals
 from gpdata.wire.lexical import Node, Verbatim, dump, parse
 from gpdata.wire.limits import DEFAULT_LIMITS, Limits
-from gpdata.wire.members import NULL, Members, compact, members, object_text, population, text_of, without_space
+from gpdata.wire.members import NULL, Members, compact, members, object_text, objects, text_of, without_space
 from gpdata.wire.rejection import Rejected, Rejection
 from gpdata.wire.summary import summarize
 
@@ -31,6 +32,7 @@ _GREATEST_GENERATION = 2**31 - 1
 _SPACE = b" \t\r\n"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _SHOWN = 60
+_KEPT_RUNS = 256
 _INDEX = re.compile("0|[1-9][0-9]{0,9}")
 
 _RUNS = arrow_schema(RUNS)
@@ -136,27 +138,25 @@ def decode(line: bytes, origin: Origin, limits: Limits = DEFAULT_LIMITS) -> Deco
 def _decode(line: bytes, origin: Origin, limits: Limits, key: _Key) -> Decoded:
     depth = limits.depth
     top = _top_level(line, limits)
-    _read_identity(top, limits, key)
-    assert key.run_uuid is not None
-    assert key.generation is not None
+    run_uuid, number, outcome = _identity(top, limits, key)
     values = top.values
-    config = read_config(bytes(values.get("config", NULL)), depth - 1)
-    people = _population(values["population"], depth - 1)
+    config, run = _run(bytes(values.get("config", NULL)), depth - 1, run_uuid, origin.source, origin.owner)
+    population = _population(values["population"], depth - 1)
     best = values.get("best", NULL)
     named = best_individuals(best, depth - 1)
-    individuals = read_individuals([*people, *named.values()], depth - 3)
+    individuals = read_individuals([*population, *named.values()], depth - 3)
 
     generation = Generation(
         unfit=config.unfit or individuals.unfit,
-        duplicates=config.duplicates or bool(individuals.duplicates),
+        duplicates=config.duplicates or individuals.duplicates,
     )
     line_sha256 = hashlib.sha256(line).hexdigest()
     generation.row |= {
-        "run_uuid": key.run_uuid,
-        "generation": key.generation,
-        "outcome": parse(text_of(values["outcome"]), depth),
+        "run_uuid": run_uuid,
+        "generation": number,
+        "outcome": outcome,
         "received_at": origin.received_at,
-        "population_size": len(people),
+        "population_size": len(population),
         "line_sha256": line_sha256,
     }
     read_start_time(generation, values.get("start-time", NULL), depth - 1)
@@ -167,17 +167,16 @@ def _decode(line: bytes, origin: Origin, limits: Limits, key: _Key) -> Decoded:
             generation.left[name] = compact(raw, depth - 1)
     generation.keep_duplicates(generation.left, top, depth - 1)
 
-    rows = _rows(key.run_uuid, key.generation, individuals, len(people))
-    generation.row |= summarize(rows, individuals.genomes_left(len(people)))
+    rows = _rows(run_uuid, number, individuals, len(population))
+    generation.row |= summarize(rows, individuals.genomes_left(len(population)))
     generation.row["flags"] = generation.flags()
     generation.row["extra"] = object_text(generation.left) if generation.left else None
-    run = {"run_uuid": key.run_uuid, "owner": origin.owner, "source": origin.source, "flags": [], **config.row}
     return Decoded(
-        key.run_uuid,
-        key.generation,
+        run_uuid,
+        number,
         line_sha256,
         config.sha256,
-        _row(run, _RUNS),
+        run,
         _row(generation.row, _GENERATIONS),
         rows,
     )
@@ -205,32 +204,31 @@ def _top_level(line: bytes, limits: Limits) -> Members:
     return top
 
 
-def _read_identity(top: Members, limits: Limits, key: _Key) -> None:
-    """Check the fields that make a row possible; what is valid goes into `key` as soon as it is known."""
+def _identity(top: Members, limits: Limits, key: _Key) -> tuple[str, int, str]:
+    """Return run, generation and outcome; the valid ones are in `key` even where another is not."""
     missing = [name for name in IDENTITY if name not in top.values]
     repeated = [name for name in IDENTITY if name in top.repeated]
-    nodes = {
-        name: parse(text_of(top.values[name]), limits.depth)
-        for name in IDENTITY
-        if name not in missing and name not in repeated and name != "population"
-    }
-    if _is_run_uuid(nodes.get("config-uuid"), limits):
-        key.run_uuid = str(nodes["config-uuid"])
-    index = nodes.get("index")
+    uuid, index, outcome = (
+        None if name in missing or name in repeated else parse(text_of(top.values[name]), limits.depth)
+        for name in ("config-uuid", "index", "outcome")
+    )
+    if _is_run_uuid(uuid, limits):
+        key.run_uuid = str(uuid)
     if type(index) is Verbatim and _INDEX.fullmatch(index) and int(index) <= _GREATEST_GENERATION:
         key.generation = int(index)
     if missing:
-        raise Rejected("missing_field", f"{', '.join(missing)}; a line needs {', '.join(IDENTITY)}")
+        raise Rejected("missing_field", f"{', '.join(missing)} is missing; a line needs {', '.join(IDENTITY)}")
     if repeated:
         raise Rejected("duplicate_key", f"{', '.join(repeated)} is given more than once; valid is once")
     if key.run_uuid is None:
         valid = f"a string of 1 to {limits.uuid_chars} printable characters"
-        raise Rejected("bad_field", f"config-uuid is {_shown(nodes['config-uuid'])}; valid is {valid}")
+        raise Rejected("bad_field", f"config-uuid is {_shown(uuid)}; valid is {valid}")
     if key.generation is None:
         valid = f"an integer from 0 to {_GREATEST_GENERATION}"
         raise Rejected("bad_field", f"index is {_shown(index)}; valid is {valid}")
-    if nodes["outcome"] not in OUTCOMES:
-        raise Rejected("bad_field", f"outcome is {_shown(nodes['outcome'])}; valid is {' or '.join(OUTCOMES)}")
+    if type(outcome) is not str or outcome not in OUTCOMES:
+        raise Rejected("bad_field", f"outcome is {_shown(outcome)}; valid is {' or '.join(OUTCOMES)}")
+    return key.run_uuid, key.generation, outcome
 
 
 def _is_run_uuid(node: Node, limits: Limits) -> bool:
@@ -238,14 +236,14 @@ def _is_run_uuid(node: Node, limits: Limits) -> bool:
 
 
 def _population(raw: Raw, depth: int) -> list[Members]:
-    people = population(raw, depth)
-    if people is None:
+    given = objects(raw, depth)
+    if given is None:
         raise Rejected("bad_field", f"population is {compact(raw, depth)[:_SHOWN]}; valid is a list of objects")
-    if not people:
+    if not given:
         raise Rejected("empty_population", "population is []; valid is at least one individual")
-    found = [individual for individual in people if individual is not None]
-    if len(found) < len(people):
-        raise Rejected("bad_field", f"population[{people.index(None)}] is no object; valid is a list of objects")
+    found = [individual for individual in given if individual is not None]
+    if len(found) < len(given):
+        raise Rejected("bad_field", f"population[{given.index(None)}] is no object; valid is a list of objects")
     return found
 
 
@@ -264,6 +262,14 @@ def _rows(run_uuid: str, generation: int, individuals: Individuals, size: int) -
     }
     columns |= {name: column.slice(0, size) for name, column in individuals.columns.items()}
     return pa.RecordBatch.from_arrays([columns[name] for name in _INDIVIDUALS.names], schema=_INDIVIDUALS)
+
+
+@lru_cache(maxsize=_KEPT_RUNS)
+def _run(config: bytes, depth: int, run_uuid: str, source: str, owner: str | None) -> tuple[Config, pa.RecordBatch]:
+    """Return what `config` says and the row of RUNS; a run's lines repeat it byte for byte."""
+    read = read_config(config, depth)
+    row = {"run_uuid": run_uuid, "owner": owner, "source": source, "flags": [], **read.row}
+    return read, _row(row, _RUNS)
 
 
 def _row(values: dict[str, Any], schema: pa.Schema) -> pa.RecordBatch:

@@ -152,12 +152,12 @@ def members(raw: bytes | Raw, depth: int) -> Members | None:
     return _members(node) if isinstance(node, tuple) else None
 
 
-def population(raw: Raw, depth: int) -> list[Members | None] | None:
+def objects(raw: Raw, depth: int) -> list[Members | None] | None:
     """Split a JSON array of objects, as `members` does each; None where it is no array."""
     try:
-        objects = _split_objects(raw)
-        if _held_once(raw, objects, brackets=2 * len(objects) + 1):
-            return [Members(values) for values in objects]
+        split = _split_objects(raw)
+        if _held_once(raw, split, brackets=2 * len(split) + 1):
+            return [Members(values) for values in split]
     except REFUSED:
         pass
     try:

@@ -63,7 +63,7 @@ def summarize(individuals: pa.RecordBatch, genomes_left: dict[int, str] | None =
         "total_error_max": _quantile(errors, 1.0),
         "total_error_mean": _mean(errors),
         "distinct_error_vectors": _distinct(individuals, ["errors"]),
-        "distinct_total_errors": len(np.unique(errors + 0.0)) or None,
+        "distinct_total_errors": len(np.unique(errors)) or None,
         "distinct_genomes": _distinct(individuals, GENOME, genomes_left),
         "distinct_programs": _distinct(individuals, ["program"]),
         "distinct_behaviors": _distinct(individuals, ["behaviors"]),

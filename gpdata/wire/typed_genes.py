@@ -13,7 +13,7 @@ import pyarrow as pa
 from msgspec import UNSET, Raw, UnsetType
 
 from gpdata.wire.columns import MINUS_ZERO, FloatText, Unfit, json_texts
-from gpdata.wire.genes import ATTRIBUTES, CODE_OF, JSON, TYPES, Genomes, attribute
+from gpdata.wire.genes import ATTRIBUTES, CODE_OF, JSON, Genomes, attribute, type_names
 from gpdata.wire.members import array_of
 
 
@@ -47,7 +47,7 @@ def _objects(joined: bytes) -> Genomes:
     """Read genomes of objects; refuse where a gene holds equal keys, of which msgspec hides all but the last.
 
     A second key makes the bytes longer than compact JSON of what was read, one more byte for each escape allowed.
-    White space and longer escapes do so too: then the keys are counted.
+    Longer escapes do so too: then the keys are counted.
     """
     lists = _read_objects(joined)
     genes: list[_Gene] = list(chain.from_iterable(filter(None, lists)))
@@ -104,4 +104,4 @@ def _instructions(values: list[Any]) -> tuple[pa.Array, pa.Array]:
         kind, value = kinds[place], values[place]
         if kind is not FloatText:
             values[place] = None if value is UNSET else texts[kind][value]
-    return pa.array(values, pa.string()), TYPES.take(pa.array(codes))
+    return pa.array(values, pa.string()), type_names(pa.array(codes))

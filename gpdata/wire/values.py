@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 import re
 
+from gpdata.schema.json_schema import NON_FINITE
 from gpdata.wire.lexical import Node, Verbatim
-
-NON_FINITE = ("NaN", "Infinity", "-Infinity")
-"""The strings that stand for numbers that JSON cannot write."""
 
 LARGEST_EXACT = 2.0**53
 """Up to here every integer is a double."""

@@ -9,7 +9,9 @@ from msgspec import Raw
 
 from gpdata.wire import columns
 from gpdata.wire.columns import BOOL, DOUBLE, DOUBLES, INT, JSON_TEXTS, PROGRAM, TEXT, TEXT_OR_TEXTS, TEXTS, Kind
+from gpdata.wire.lexical import Verbatim
 from gpdata.wire.members import without_space
+from gpdata.wire.values import number
 
 KINDS = [kind for kind in vars(columns).values() if isinstance(kind, Kind)]
 
@@ -32,9 +34,10 @@ def test_doubles_are_the_nearest_and_say_when_that_is_not_all() -> None:
 
 @pytest.mark.parametrize("zero", ["0", "-0"])
 def test_an_integer_zero_has_no_sign(zero: str) -> None:
-    for neighbour in ("1", '"x"'):
-        (value, _), _ = read(DOUBLE, zero, neighbour)
-        assert math.copysign(1, value) == 1
+    (at_once,), _ = read(DOUBLE, zero)
+    lexically, _ = number(Verbatim(zero))
+    assert lexically is not None
+    assert math.copysign(1, at_once) == math.copysign(1, lexically) == 1
 
 
 def test_names_of_no_numbers_are_doubles() -> None:
@@ -81,6 +84,7 @@ def test_behaviors_are_json_texts() -> None:
         [['"no-stack-item"', "1", "1.0", "true", "null", '"\\u0000"', "-0", "[1,2]"], None, None],
         [2],
     )
+    assert read(JSON_TEXTS, "[-0,-0.5,10]") == ([["-0", "-0.5", "10"]], [])
     assert read(JSON_TEXTS, "[1,1.0,true]", '["1","true"]') == ([["1", "1.0", "true"], ['"1"', '"true"']], [])
 
 

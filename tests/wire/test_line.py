@@ -130,7 +130,7 @@ def test_depth_counts_from_the_line_for_both_readers(
 ) -> None:
     most = 20
     for head, tail, above in [
-        (b"", b"}", 1),
+        (b'"x":', b"}", 1),
         (b'"best":{"individual":{"x":', b"}}}", 3),
         (b'"config":{"x":', b"}}", 2),
     ]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from gpdata.wire.lexical import dump, parse
-from gpdata.wire.members import Members, compact, grouped, members, population, quote_bare, without_space
+from gpdata.wire.members import Members, compact, grouped, members, objects, quote_bare, without_space
 from gpdata.wire.rejection import Rejected
 
 KEYS = ['"a"', '"b"', '"\\u0061"', '":"', '"a\\":"', '"é"', '" :"']
@@ -37,7 +37,7 @@ def test_members_are_those_of_the_lexical_reader(pairs: list[tuple[str, str]], c
     once, twice = read(members(line, 9))
     assert (list(once), list(twice)) == (list(last), list(repeated))
     assert once == {json.loads(key): dump(parse(value, 9)) for key, value in pairs}
-    (found,) = population(Raw(b"[" + line + b"]"), 9) or []
+    (found,) = objects(Raw(b"[" + line + b"]"), 9) or []
     assert read(found) == (once, twice)
 
 
@@ -59,12 +59,12 @@ def test_what_is_no_object_has_no_members(text: str) -> None:
 
 
 def test_items_that_are_no_objects_have_their_place() -> None:
-    assert population(Raw(b'[{"a":1},5,{"a":1}]'), 9) == [
+    assert objects(Raw(b'[{"a":1},5,{"a":1}]'), 9) == [
         members(b'{"a":1}', 9),
         None,
         members(b'{"a":1}', 9),
     ]
-    assert population(Raw(b'{"a":1}'), 9) is None
+    assert objects(Raw(b'{"a":1}'), 9) is None
 
 
 @pytest.mark.parametrize(

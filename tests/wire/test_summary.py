@@ -122,6 +122,11 @@ def test_genomes_differ_in_what_no_column_holds() -> None:
     assert summarize(batch, {1: '{"0":{"x":1}}'})["distinct_genomes"] == 2
 
 
+def test_equal_numbers_make_equal_error_vectors() -> None:
+    assert summary_of({"errors": [0.0, 1.0]}, {"errors": [-0.0, 1.0]})["distinct_error_vectors"] == 1
+    assert summary_of({"errors": [math.nan]}, {"errors": [-math.nan]})["distinct_error_vectors"] == 1
+
+
 def test_null_items_are_no_zeros() -> None:
     assert summary_of({"errors": [0.0]}, {"errors": [None]}, {"errors": []})["distinct_error_vectors"] == 3
     assert summary_of({"behaviors": [""]}, {"behaviors": [None]})["distinct_behaviors"] == 2
