@@ -12,7 +12,7 @@ REPORT ?= demo-report$(if $(CAPTURES),-captures).html
 CAPTURES ?=
 ENGINE ?= duckdb
 
-.PHONY: help env demo test test-faults lint format lock bench-size clean
+.PHONY: help env demo test test-faults hub notebooks lint format lock bench-size clean
 
 help: ## list the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,13 +29,20 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	@echo "env: ready; the programs are $(BIN)/python and $(BIN)/gpdata"
 
 demo: env ## evolve with DEAP, record it live, write a report (CAPTURES=dir: over recorder streams instead)
-	@$(BIN)/gpdata demo --lake "$(LAKE)" --report "$(REPORT)" $(if $(CAPTURES),--captures "$(CAPTURES)")
+	@$(BIN)/gpdata demo --lake "$(LAKE)" --report "$(REPORT)" --engine "$(ENGINE)" $(if $(CAPTURES),--captures "$(CAPTURES)")
 
 test: env lint ## lint, types, import contracts, then every test
-	@$(BIN)/python -m pytest -q -n 2
+	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup
 
 test-faults: env ## kill -9 at random moments, for minutes (KILLS=100 SEED=1)
 	@$(BIN)/python -m pytest -q -m faults -s tests/faults
+
+hub: env ## start JupyterHub on this machine (GPDATA_LAKE=dir HUB_PORT=8000; see docs/hub.md)
+	@exec $(BIN)/python hub/run.py
+
+notebooks: env ## run the example notebooks anew and store their outputs
+	@$(BIN)/gpdata example-lake --lake example-lake
+	@GPDATA_LAKE="$(CURDIR)/example-lake" $(BIN)/python tests/notebooks/store.py
 
 lint: env ## ruff, mypy, import-linter
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
@@ -53,4 +60,4 @@ bench-size: env ## bytes of the compacted lake against xz -6 of the streams (CAP
 	@$(BIN)/python benchmarks/size.py $(or $(CAPTURES),../shared/captures)
 
 clean: ## remove what the commands above made
-	rm -rf $(VENV) .tools "$(LAKE)" "$(REPORT)" .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist
+	rm -rf $(VENV) .venv-hub .tools "$(LAKE)" "$(REPORT)" .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist

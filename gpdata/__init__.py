@@ -16,29 +16,58 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gpdata import errors, plots, schema
-    from gpdata.analyses import error_curves, last_generation, success_table
+    from gpdata.analyses import (
+        age_error,
+        ancestry,
+        ancestry_counts,
+        ancestry_edges,
+        error_curves,
+        last_generation,
+        success_table,
+        winner,
+    )
+    from gpdata.convert import to_arrow, to_pandas, to_polars
     from gpdata.lab import open
+    from gpdata.sessions import spark
     from gpdata.upload import Recorder
 
     __version__: str
 
 __all__ = [
     "Recorder",
+    "age_error",
+    "ancestry",
+    "ancestry_counts",
+    "ancestry_edges",
     "error_curves",
     "errors",
     "last_generation",
     "open",
     "plots",
     "schema",
+    "spark",
     "success_table",
+    "to_arrow",
+    "to_pandas",
+    "to_polars",
+    "winner",
 ]
 
 _HOME = {
     "Recorder": "gpdata.upload",
+    "age_error": "gpdata.analyses",
+    "ancestry": "gpdata.analyses",
+    "ancestry_counts": "gpdata.analyses",
+    "ancestry_edges": "gpdata.analyses",
     "error_curves": "gpdata.analyses",
     "last_generation": "gpdata.analyses",
     "open": "gpdata.lab",
+    "spark": "gpdata.sessions",
     "success_table": "gpdata.analyses",
+    "to_arrow": "gpdata.convert",
+    "to_pandas": "gpdata.convert",
+    "to_polars": "gpdata.convert",
+    "winner": "gpdata.analyses",
 }
 """The module of each public name; the others are modules themselves."""
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from gpdata.errors import InvalidInput
 
 MIB = 2**20
-MOST_BYTES = 2**31 - 1
-"""The most that one Arrow column of text can hold, hence the greatest line and batch."""
+MOST_BYTES = 512 * MIB
+"""The greatest line and batch: no Arrow column of it outgrows 32-bit offsets, as `gpdata.wire.Limits` has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def settings(environment: Mapping[str, str] | None = None) -> Settings:
     Raises
     ------
     InvalidInput
-        A number of bytes is not a whole number from 1 to 2,147,483,647.
+        A number of bytes is not a whole number from 1 to 536,870,912.
 
     Examples
     --------
@@ -97,6 +98,83 @@ def show_traceback(environment: Mapping[str, str] | None = None) -> bool:
     """
     variables = os.environ if environment is None else environment
     return variables.get("GPDATA_TRACEBACK", "").strip().lower() not in ("", "0", "false", "no", "off")
+
+
+@dataclass(frozen=True, slots=True)
+class SparkEnvironment:
+    """What a site says of its Spark and its Java.
+
+    Parameters
+    ----------
+    java_home : str or None
+        JAVA_HOME.
+    spark_home : str or None
+        SPARK_HOME: a Spark that the site installed.
+    """
+
+    java_home: str | None
+    spark_home: str | None
+
+
+def spark_environment(environment: Mapping[str, str] | None = None) -> SparkEnvironment:
+    """Read what a site says of its Spark and its Java.
+
+    Parameters
+    ----------
+    environment : mapping of str to str, optional
+        The variables; those of this process where it is left out.
+
+    Returns
+    -------
+    SparkEnvironment
+        None where a variable is unset or empty.
+
+    Examples
+    --------
+    >>> spark_environment({"JAVA_HOME": "/usr/lib/jvm/17"}).java_home
+    '/usr/lib/jvm/17'
+    """
+    variables = os.environ if environment is None else environment
+    return SparkEnvironment(variables.get("JAVA_HOME") or None, variables.get("SPARK_HOME") or None)
+
+
+def export(variables: Mapping[str, str]) -> None:
+    """Set environment variables for programs that this process starts; what is set already stays.
+
+    Parameters
+    ----------
+    variables : mapping of str to str
+        The variables.
+
+    Examples
+    --------
+    >>> export({"SPARK_EXAMPLE": "1"})
+    """
+    for name, value in variables.items():
+        os.environ.setdefault(name, value)
+
+
+def user_cache(environment: Mapping[str, str] | None = None) -> Path:
+    """Return the directory for what gpdata can make again: below XDG_CACHE_HOME, else ``~/.cache``.
+
+    Parameters
+    ----------
+    environment : mapping of str to str, optional
+        The variables; those of this process where it is left out.
+
+    Returns
+    -------
+    Path
+        It need not exist.
+
+    Examples
+    --------
+    >>> user_cache({"XDG_CACHE_HOME": "/var/cache/ada"}).as_posix()
+    '/var/cache/ada/gpdata'
+    """
+    variables = os.environ if environment is None else environment
+    root = variables.get("XDG_CACHE_HOME")
+    return (Path(root) if root else Path.home() / ".cache") / "gpdata"
 
 
 def _bytes(variables: Mapping[str, str], name: str, default: int) -> int:

@@ -7,7 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from gpdata.engines.base import Engine
+from gpdata.config import settings
+from gpdata.engines import Engine, choose_engine
 from gpdata.errors import InvalidInput, UnknownRun, near
 from gpdata.lake.lake import Lake
 from gpdata.lake.runs import runs_table
@@ -105,17 +106,25 @@ class Lab:
                 raise UnknownRun(f"the lake {lake.path} has no run {run!r} at version {self._snapshot.version}; {hint}")
 
 
-def open(lake: str | Path, runs: str | Sequence[str] | None = None, version: int | None = None) -> Lab:
+def open(
+    lake: str | Path | None = None,
+    runs: str | Sequence[str] | None = None,
+    version: int | None = None,
+    engine: Any = None,
+) -> Lab:
     """Open a lake for asking.
 
     Parameters
     ----------
-    lake : str or Path
-        The lake's directory.
+    lake : str or Path, optional
+        The lake's directory; by default what GPDATA_LAKE names, else ``lake``.
     runs : str or sequence of str, optional
         Only these runs; files without them are not touched.
     version : int, optional
         The version that an earlier `Lab.version` named; the newest by default.
+    engine : str or SparkSession, optional
+        "duckdb" (the default), "polars", or a Spark session, classic or Connect: `gpdata.spark()` makes one.
+        The lab's frames are this engine's own.
 
     Returns
     -------
@@ -128,6 +137,8 @@ def open(lake: str | Path, runs: str | Sequence[str] | None = None, version: int
         The path cannot be opened.
     UnknownRun, UnknownVersion
         The lake lacks what was asked for.
+    InvalidInput
+        There is no such engine.
 
     Examples
     --------
@@ -138,7 +149,6 @@ def open(lake: str | Path, runs: str | Sequence[str] | None = None, version: int
     >>> lab.sql("select count(*) from individuals").fetchall()
     [(2,)]
     """
-    from gpdata.engines.duckdb import DuckDB
-
     wanted = [runs] if isinstance(runs, str) else None if runs is None else list(runs)
-    return Lab(Lake.open(lake), DuckDB(), wanted, version)
+    chosen = choose_engine(engine)
+    return Lab(Lake.open(settings().lake if lake is None else lake), chosen, wanted, version)

@@ -47,9 +47,7 @@ def test_listing_the_names_imports_nothing() -> None:
 def test_the_names_are_sorted_listed_and_there() -> None:
     assert gpdata.__all__ == sorted(gpdata.__all__)
     assert dir(gpdata) == sorted([*gpdata.__all__, "__version__"])
-    assert [
-        name for name in gpdata.__all__ if getattr(gpdata, name).__name__.rpartition(".")[2] != name
-    ] == []
+    assert [name for name in gpdata.__all__ if getattr(gpdata, name).__name__.rpartition(".")[2] != name] == []
 
 
 def test_the_version_is_the_installed_one() -> None:
@@ -102,9 +100,7 @@ def lacking(name: str, value: object) -> list[str]:
     if not (inspect.isfunction(value) or inspect.isclass(value)):
         return []
     has = sections(inspect.getdoc(value) or "")
-    if (
-        inspect.isclass(value) and name.count(".") > 1
-    ):  # a class of a module: a word of the schema, or an error
+    if inspect.isclass(value) and name.count(".") > 1:  # a class of a module: a word of the schema, or an error
         return [] if inspect.getdoc(value) else ["docstring"]
     needs = ["Parameters", "Examples", *(["Returns"] if inspect.isfunction(value) else [])]
     if name.count(".") == 1:
@@ -126,9 +122,7 @@ def test_what_is_public_says_what_it_takes_gives_and_refuses() -> None:
 
 def test_an_error_is_of_our_base_class_and_of_a_builtin() -> None:
     errors = [
-        value
-        for value in vars(gpdata.errors).values()
-        if inspect.isclass(value) and issubclass(value, Exception)
+        value for value in vars(gpdata.errors).values() if inspect.isclass(value) and issubclass(value, Exception)
     ]
     assert len(errors) > 1
     for error in errors:
@@ -140,15 +134,13 @@ def test_an_error_is_of_our_base_class_and_of_a_builtin() -> None:
 
 def test_locked_versions_name_no_host() -> None:
     text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-    assert "http" not in text
+    assert "://" not in text
     assert "index-url" not in text
     assert "--hash=sha256:" in text
 
 
 def test_no_lock_file_of_a_tool_is_in_the_tree() -> None:
-    assert not [
-        path.name for pattern in ("uv.lock", "pylock*.toml", "poetry.lock") for path in ROOT.glob(pattern)
-    ]
+    assert not [path.name for pattern in ("uv.lock", "pylock*.toml", "poetry.lock") for path in ROOT.glob(pattern)]
 
 
 def test_the_package_says_that_it_is_typed() -> None:
@@ -156,11 +148,7 @@ def test_the_package_says_that_it_is_typed() -> None:
 
 
 def test_settings_keep_their_defaults_where_nothing_is_set() -> None:
-    assert (
-        settings({})
-        == settings({"GPDATA_LAKE": "", "GPDATA_OWNER": "", "GPDATA_BATCH_BYTES": ""})
-        == Settings()
-    )
+    assert settings({}) == settings({"GPDATA_LAKE": "", "GPDATA_OWNER": "", "GPDATA_BATCH_BYTES": ""}) == Settings()
     assert (Settings().lake, Settings().max_line_bytes, Settings().batch_bytes) == (
         "lake",
         256 << 20,
@@ -169,28 +157,22 @@ def test_settings_keep_their_defaults_where_nothing_is_set() -> None:
 
 
 def test_settings_are_read_from_the_environment_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    wanted = Settings("there", "ada", 2**31 - 1, 1, traceback=True)
+    wanted = Settings("there", "ada", 2**29, 1, traceback=True)
     monkeypatch.setenv("GPDATA_LAKE", "there")
     monkeypatch.setenv("GPDATA_OWNER", "ada")
-    monkeypatch.setenv("GPDATA_MAX_LINE_BYTES", "2147483647")
+    monkeypatch.setenv("GPDATA_MAX_LINE_BYTES", "536870912")
     monkeypatch.setenv("GPDATA_BATCH_BYTES", "1")
     monkeypatch.setenv("GPDATA_TRACEBACK", "1")
     assert settings() == wanted
 
 
 @pytest.mark.parametrize("name", ["GPDATA_MAX_LINE_BYTES", "GPDATA_BATCH_BYTES"])
-@pytest.mark.parametrize("text", ["0", "-1", "64MB", "1.5", "1e6", "2147483648", "9" * 5000, " "])
+@pytest.mark.parametrize("text", ["0", "-1", "64MB", "1.5", "1e6", "536870913", "9" * 5000, " "])
 def test_a_setting_that_is_no_number_of_bytes_is_refused(name: str, text: str) -> None:
-    with pytest.raises(
-        InvalidInput, match=rf"{name} is '{text[:40]}'; valid is .* from 1 to 2147483647; unset it"
-    ):
+    with pytest.raises(InvalidInput, match=rf"{name} is '{text[:40]}'; valid is .* from 1 to 536870912; unset it"):
         settings({name: text})
 
 
-@pytest.mark.parametrize(
-    ("text", "wanted"), [("1", True), ("yes", True), ("0", False), ("", False), ("No", False)]
-)
+@pytest.mark.parametrize(("text", "wanted"), [("1", True), ("yes", True), ("0", False), ("", False), ("No", False)])
 def test_whether_the_traceback_is_shown(text: str, wanted: bool) -> None:
-    assert (
-        show_traceback({"GPDATA_TRACEBACK": text}) is settings({"GPDATA_TRACEBACK": text}).traceback is wanted
-    )
+    assert show_traceback({"GPDATA_TRACEBACK": text}) is settings({"GPDATA_TRACEBACK": text}).traceback is wanted

@@ -7,20 +7,24 @@ stand, and the result is handed back as what was given.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import narwhals.stable.v2 as nw
+import pyarrow as pa
 from narwhals.stable.v2.typing import IntoFrameT
 
 from gpdata.errors import InvalidInput, UnknownColumn, near
 from gpdata.schema import RUNS, Column, Table, Type
+from gpdata.schema.arrow import ARROW
 
 DTYPES: dict[Type, Any] = {
     Type.STRING: nw.String,
     Type.INT: nw.Int32,
     Type.DOUBLE: nw.Float64,
+    Type.BOOL: nw.Boolean,
     Type.DOUBLES: nw.List(nw.Float64),
+    Type.STRINGS: nw.List(nw.String),
 }
 """The narwhals projection of the schema, for the types that analyses read and return."""
 
@@ -115,8 +119,32 @@ def take(frame: Any, table: Table, names: Sequence[str], **renamed: str) -> nw.L
     elif given.implementation.is_polars():
         lazy = given.select(*columns).lazy()
     else:
-        lazy = nw.from_native(given.select(*columns).to_arrow()).lazy("duckdb")
+        # Selected again: Arrow would keep the index of a pandas frame that was filtered.
+        lazy = nw.from_native(given.select(*columns).to_arrow().select([*names, *renamed])).lazy("duckdb")
     return lazy.with_columns(*(nw.col(name).cast(DTYPES[table[name].type]) for name in names))
+
+
+def only_runs(frame: Any, table: Table, runs: Sequence[str]) -> Any:
+    """Keep the rows of some runs of a native frame, before anything is computed: engines skip the other files."""
+    given = wrap(frame, table.name)
+    check_columns(["run_uuid"], given.collect_schema().names(), table.name, f"Give lab.{table.name}.")
+    # Arrow knows no type for an empty list.
+    return (given.filter(nw.col("run_uuid").is_in(runs)) if runs else given.head(0)).to_native()
+
+
+def run_names(name: str, given: object) -> list[str]:
+    """Read an option that names a run or several, each once, or raise `InvalidInput`.
+
+    Examples
+    --------
+    >>> run_names("run", "a"), run_names("runs", ["b", "a", "b"])
+    (['a'], ['b', 'a'])
+    """
+    names = [given] if isinstance(given, str) else list(given) if isinstance(given, Iterable) else [given]
+    for value in names:
+        if not isinstance(value, str):
+            raise InvalidInput(f"{name}={given!r}: valid is the run_uuid of a run, or a list of them. See lab.runs.")
+    return list(dict.fromkeys(names))
 
 
 def grouped_runs(
@@ -199,7 +227,46 @@ def give_back(
         *(nw.col(column.name).cast(DTYPES[column.type]) for column in result),
     )
     like: Any = nw.from_native(given)
-    native: IntoFrameT = (
-        selected if isinstance(like, nw.LazyFrame) else selected.collect(like.implementation)
-    ).to_native()
-    return native
+    native: Any = (selected if isinstance(like, nw.LazyFrame) else selected.collect(like.implementation)).to_native()
+    if like.implementation.is_duckdb():
+        native = native.set_alias("answer")  # not the input's, or the two could not be joined
+    result_frame: IntoFrameT = native
+    return result_frame
+
+
+def give_rows(columns: Mapping[str, Any], result: Sequence[Column], given: IntoFrameT, name: str) -> IntoFrameT:
+    """Hand back columns that were computed here as a native frame of the engine of `given`.
+
+    Parameters
+    ----------
+    columns : mapping
+        An array for each column of `result`.
+    result : sequence of Column
+        The declared result columns.
+    given : frame
+        The native frame that the analysis was given: the result is of its kind and, on DuckDB and Spark, of
+        its connection or session, so that the two can be joined.
+    name : str
+        The analysis: the alias of a DuckDB relation.
+    """
+    schema = pa.schema([(column.name, ARROW[column.type]) for column in result])
+    rows = pa.table([columns[column] for column in schema.names], names=schema.names).cast(schema)
+    like: Any = nw.from_native(given)
+    native: Any = given
+    back: Any
+    if isinstance(like, nw.DataFrame):
+        back = nw.from_arrow(rows, backend=like.implementation).to_native()
+    elif like.implementation.is_duckdb():
+        gpdata_result = rows  # noqa: F841  found by its name; `query` runs on the relation's connection
+        back = native.limit(0).query(name, "SELECT * FROM gpdata_result").set_alias(name)
+    elif like.implementation.is_spark_like():
+        # Connect cannot tell the types of no rows: they are said.
+        types = {
+            column.name: column.type.value.replace("bool", "boolean").replace("list", "array") for column in result
+        }
+        ddl = ", ".join(f"{column} {type_}" for column, type_ in types.items())
+        back = native.sparkSession.createDataFrame(rows, ddl)
+    else:
+        back = nw.from_native(rows).lazy(like.implementation).to_native()
+    result_frame: IntoFrameT = back
+    return result_frame

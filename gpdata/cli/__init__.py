@@ -37,6 +37,7 @@ COMMANDS = {
     "demo": Lazy("gpdata.cli.demo:demo", "Evolve, record and report, to see how it all works."),
     "import": Lazy("gpdata.cli.import_:import_", "Take recorder streams or old log files into a lake."),
     "report": Lazy("gpdata.cli.report:report", "Write the standard report of a lake as one HTML page."),
+    "example-lake": Lazy("gpdata.cli.example_lake:example_lake", "Make the small lake of the example notebooks."),
     "info": Lazy("gpdata.cli.lake:info", "Say what a lake holds and how large it is."),
     "verify": Lazy("gpdata.cli.lake:verify", "Check the files and the invariants of a lake."),
     "compact": Lazy("gpdata.cli.lake:compact", "Rewrite a lake's small files into few, well packed ones."),

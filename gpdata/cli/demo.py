@@ -13,7 +13,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from gpdata.analyses import last_generation, success_table
+from gpdata.cli.options import chosen_engine, engine_option
 from gpdata.config import settings
+from gpdata.convert import to_arrow
 from gpdata.errors import InvalidInput
 from gpdata.lab import open as open_lab
 from gpdata.lake import Account, Lake
@@ -26,8 +28,9 @@ Step = Callable[[int, int], None]
 @click.option("--lake", metavar="DIR", default="demo-lake", show_default=True, help="The lake to record into.")
 @click.option("--report", metavar="FILE", default="demo-report.html", show_default=True, help="The page to write.")
 @click.option("--captures", metavar="DIR", help="Import the recorder streams of this folder instead of evolving.")
+@engine_option
 @click.option("--quick", is_flag=True, help="Evolve little, to see that it works.")
-def demo(lake: str, report: str, captures: str | None, quick: bool) -> None:
+def demo(lake: str, report: str, captures: str | None, engine: str, quick: bool) -> None:
     """Evolve with DEAP, record it live, and write a report.
 
     Tournament and lexicase selection are compared on a small problem of program synthesis. The runs are
@@ -40,7 +43,7 @@ def demo(lake: str, report: str, captures: str | None, quick: bool) -> None:
         raise InvalidInput("--captures and --quick were given; --quick is about evolving: leave one out")
     account = _evolve(lake, quick) if captures is None else _import(lake, captures)
     click.echo(_said(account, lake), err=True)
-    lab = open_lab(lake)
+    lab = open_lab(lake, engine=chosen_engine(engine))
     by = tuple(key for key in ("problem", "parent-selection") if key == "problem" or key in lab.config_keys)
     from gpdata.report import write_report
 
@@ -109,7 +112,7 @@ def _said(account: Account, lake: str) -> str:
 
 def _text(table: Any, names: Sequence[str]) -> str:
     """Write columns of a table in aligned text, each as wide as it needs."""
-    rows = [dict(zip(table.columns, row, strict=True)) for row in table.fetchall()]
+    rows = to_arrow(table).to_pylist()
     cells = [list(names), *([_cell(row[name]) for name in names] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = ("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in cells)

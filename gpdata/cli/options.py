@@ -36,6 +36,21 @@ def chosen_lake(argument: str | None, option: str | None = None) -> str:
     return argument or option or settings().lake
 
 
+def engine_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a command take the engine that answers as ``--engine``."""
+    choice = click.Choice(["duckdb", "polars", "spark"])
+    return click.option("--engine", type=choice, default="duckdb", show_default=True, help="What answers.")(command)
+
+
+def chosen_engine(name: str) -> Any:
+    """Return the engine of that name as gpdata.open takes it; Spark is started for it."""
+    if name != "spark":
+        return name
+    from gpdata.sessions import spark
+
+    return spark()
+
+
 def human_bytes(size: int) -> str:
     """Write a number of bytes for people.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from gpdata.cli.options import chosen_lake, lake_argument
+from gpdata.cli.options import chosen_engine, chosen_lake, engine_option, lake_argument
 from gpdata.lab import open as open_lab
 
 
@@ -16,14 +16,20 @@ from gpdata.lab import open as open_lab
 @click.option("--by", multiple=True, metavar="COLUMN",
               help="A column of runs, such as a config key, to group runs by; repeat for more.  "
               "[default: problem, parent-selection]")  # fmt: skip
+@engine_option
 @click.option("--title", help="The page's title.")
 def report(
-    lake_argument: str | None, lake_option: str | None, output: str, by: tuple[str, ...], title: str | None
+    lake_argument: str | None,
+    lake_option: str | None,
+    output: str,
+    by: tuple[str, ...],
+    engine: str,
+    title: str | None,
 ) -> None:
     """Write the standard report of a lake: success, error curves, last generations, and the code of each."""
     from gpdata.report import write_report
 
-    lab = open_lab(chosen_lake(lake_argument, lake_option))
+    lab = open_lab(chosen_lake(lake_argument, lake_option), engine=chosen_engine(engine))
     options = {"title": title} if title else {}
     groups = by or tuple(k for k in ("problem", "parent-selection") if k == "problem" or k in lab.config_keys)
     click.echo(write_report(lab, Path(output), by=groups, **options))

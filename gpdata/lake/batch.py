@@ -17,10 +17,22 @@ from gpdata.lake.lake import Lake
 from gpdata.lake.parquet import QUICK, Profile, TableWriter
 from gpdata.schema import GENERATIONS, INDIVIDUALS, RUNS
 from gpdata.spool import Damage, Meta, Spool, SpoolFile
-from gpdata.wire import Decoded, Origin, Rejection, decode
+from gpdata.wire import Decoded, Limits, Origin, Rejection, decode
+from gpdata.wire.limits import MOST_LINE_BYTES
 
 COMMIT_ORDER = (INDIVIDUALS.name, RUNS.name, GENERATIONS.name)
 """A generation that a reader sees has its individuals and its run."""
+
+REFUSALS = {
+    "conflict": "another line is stored for this generation of this run; the first one stays",
+    "other_owner": "the run belongs to somebody else, its first uploader",
+    "spool_damaged": "these bytes of a spool file cannot be read",
+    "internal_error": "gpdata failed on this line; replay it after an upgrade",
+}
+"""Codes with which a batch sets a line aside, beside those of `gpdata.wire.REJECTIONS`."""
+
+# How long a line may be was the intake's to say; here only what Arrow can hold counts.
+_LIMITS = Limits(line_bytes=MOST_LINE_BYTES)
 
 
 class Account(msgspec.Struct):
@@ -164,7 +176,7 @@ class Batch:
 
 def _decode(line: bytes, origin: Origin) -> Decoded | Rejection:
     try:
-        return decode(line, origin)
+        return decode(line, origin, _LIMITS)
     except Exception as error:
         # A line that trips over a fault of ours must not stop those behind it: it waits in the quarantine,
         # whole, and can be replayed when the fault is mended.

@@ -10,13 +10,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gpdata.plots.age import age_error
+    from gpdata.plots.counts import ancestry_counts
     from gpdata.plots.curves import error_curves
+    from gpdata.plots.graph import ancestry
     from gpdata.plots.last import last_generation
     from gpdata.plots.rates import success
 
-__all__ = ["error_curves", "last_generation", "success"]
+__all__ = ["age_error", "ancestry", "ancestry_counts", "error_curves", "last_generation", "success"]
 
-_MODULES = {"error_curves": "curves", "last_generation": "last", "success": "rates"}
+_MODULES = {
+    "age_error": "age",
+    "ancestry": "graph",
+    "ancestry_counts": "counts",
+    "error_curves": "curves",
+    "last_generation": "last",
+    "success": "rates",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import narwhals.stable.v2 as nw
+import pyarrow as pa
 import seaborn
 
 from gpdata.analyses.frames import check_columns, wrap
+from gpdata.schema.arrow import ARROW
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,15 +52,30 @@ def read(frame: Any, result: Sequence[Column], name: str) -> tuple[list[str], li
     wrapped = wrap(frame, name)
     present = wrapped.collect_schema().names()
     declared = [column.name for column in result]
-    check_columns(declared, present, f"the {name}", f"Give what gpdata.{name} returned.")
+    _check_result(present, declared, name)
     return [column for column in present if column not in declared], rows_of(wrapped)
+
+
+def read_table(frame: Any, result: Sequence[Column], name: str) -> pa.Table:
+    """Read the declared columns of a result frame of many rows; otherwise as `read`."""
+    wrapped = wrap(frame, name)
+    declared = [column.name for column in result]
+    _check_result(wrapped.collect_schema().names(), declared, name)
+    return _collect(wrapped.select(declared)).cast(pa.schema([(column.name, ARROW[column.type]) for column in result]))
+
+
+def _check_result(present: list[str], declared: list[str], name: str) -> None:
+    check_columns(declared, present, f"the {name}", f"Give what gpdata.{name} returned.")
 
 
 def rows_of(frame: nw.DataFrame[Any] | nw.LazyFrame[Any]) -> list[Row]:
     """Collect a small frame as rows, every null as None."""
-    table = frame.collect("pyarrow").to_native() if isinstance(frame, nw.LazyFrame) else frame.to_arrow()
-    rows: list[Row] = table.to_pylist()
+    rows: list[Row] = _collect(frame).to_pylist()
     return rows
+
+
+def _collect(frame: nw.DataFrame[Any] | nw.LazyFrame[Any]) -> pa.Table:
+    return frame.collect("pyarrow").to_native() if isinstance(frame, nw.LazyFrame) else frame.to_arrow()
 
 
 def grouped(rows: Iterable[Row], by: Sequence[str]) -> dict[tuple[Any, ...], list[Row]]:
@@ -135,9 +152,9 @@ def finish(ax: Axes, grid: str) -> Axes:
     return ax
 
 
-def say_empty(ax: Axes) -> None:
+def say_empty(ax: Axes, what: str = "no runs") -> None:
     """Say in the middle of labelled but empty axes that there is nothing to draw."""
-    ax.text(0.5, 0.5, "no runs", transform=ax.transAxes, ha="center", va="center", color=GREY, fontsize="large")
+    ax.text(0.5, 0.5, what, transform=ax.transAxes, ha="center", va="center", color=GREY, fontsize="large")
     ax.set_xticks([])
     ax.set_yticks([])
 

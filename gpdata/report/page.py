@@ -67,7 +67,6 @@ def write_report(
         title=title,
         lab=lab,
         counts=counts,
-        by=by,
         sections=[section(lab, by) for section in SECTIONS] if counts["runs"] else [],
         version=version("gpdata"),
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +17,27 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import matplotlib
 import matplotlib.pyplot as plt
+import numpy as np
+import pyarrow.compute as pc
 
 from gpdata import plots
-from gpdata.analyses import ERROR_CURVES, SUCCESS_TABLE, error_curves, last_generation, success_table
+from gpdata.analyses import (
+    AGE_ERROR,
+    ANCESTRY,
+    ANCESTRY_COUNTS,
+    ERROR_CURVES,
+    SUCCESS_TABLE,
+    age_error,
+    ancestry,
+    ancestry_counts,
+    error_curves,
+    last_generation,
+    success_table,
+    winner,
+)
 from gpdata.analyses.last import ends_of_runs
-from gpdata.plots.axes import Row, grouped, label, read, rows_of, value_name
-from gpdata.schema import GENERATIONS, Column
+from gpdata.plots.axes import Row, grouped, label, read, read_table, rows_of, value_name
+from gpdata.schema import GENERATIONS, Column, Type
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -130,8 +146,95 @@ def ends(lab: Lab, by: list[str]) -> Section:
     )
 
 
-SECTIONS: tuple[Callable[[Lab, list[str]], Section], ...] = (success, curves, ends)
+def ancestors(lab: Lab, by: list[str]) -> Section:
+    """Whom the winner of the best run descends from."""
+    run, said = _best_run(lab)
+    won = winner(lab.individuals, lab.generations, run=run)
+    graph = ancestry(lab.individuals, of=won)
+    nodes = read_table(graph, ANCESTRY, "ancestry")
+    _, rows = read(ancestry_counts(lab.individuals, of=won), ANCESTRY_COUNTS, "ancestry_counts")
+    text = (
+        f"The winner of {said}: the individual of least total error in the run's last generation, below, and "
+        "all its ancestors, each generation in a row. Whom an edge leads down to was made from whom it comes."
+    )
+    if not nodes.num_rows:
+        text += " No individual of that generation has a total error: there is no winner."
+    elif nodes.num_rows == 1:
+        text += " No parent of the winner is recorded."
+    return Section(
+        title="Ancestry of a winner",
+        text=text,
+        picture=_picture(plots.ancestry(graph, lab.individuals)),
+        alt=f"The winner of {said} and its ancestors as a graph of {nodes.num_rows:,} individuals. The table below "
+        "counts them by generation.",
+        caption="Ancestors by generation, the winner among them",
+        header=ANCESTRY_COUNTS,
+        rows=_cells(rows, [], [column.name for column in ANCESTRY_COUNTS]),
+        code=_code(
+            lab,
+            f"winner = gp.winner(lab.individuals, lab.generations, run={_literal(run)})",
+            "graph = gp.ancestry(lab.individuals, of=winner)",
+            "counts = gp.ancestry_counts(lab.individuals, of=winner)",
+            "gp.plots.ancestry(graph, lab.individuals)",
+        ),
+    )
+
+
+_AGES = (
+    Column("individuals", Type.INT, "individuals with an age and a total error", "age_error", unit="individuals"),
+    *(
+        Column(f"{name}_{stat}", Type.DOUBLE, f"{stat} of {name.replace('_', ' ')}", "age_error", unit=unit)
+        for name, unit in (("age", "generations"), ("total_error", "error"))
+        for stat in ("min", "median", "max")
+    ),
+)
+
+
+def ages(lab: Lab, by: list[str]) -> Section:
+    """How the age of individuals goes with their error, in the best run."""
+    run, said = _best_run(lab)
+    frame = age_error(lab.individuals, runs=run)
+    table = read_table(frame, AGE_ERROR, "age_error")
+    rows = []
+    for origin, genesis in (("by genesis", True), ("in another way", False)):
+        made = table.filter(pc.equal(table["is_genesis"], genesis))
+        if made.num_rows:
+            values = (made[name].to_numpy() for name in ("age", "total_error"))
+            stats = [float(stat(column)) for column in values for stat in (np.min, np.median, np.max)]
+            rows.append([origin, f"{made.num_rows:,}", *map(_cell, stats)])
+    return Section(
+        title="Age against error",
+        text=f"Every individual of {said}: for how many generations its material has been there, as its GP system "
+        "counts age, against its total error. Individuals made by genesis are new material and marked."
+        + ("" if rows else " None has both an age and a total error."),
+        picture=_picture(plots.age_error(frame)),
+        alt=f"Age against total error of {table.num_rows:,} individuals of {said}. The table below sums them up.",
+        caption="Age and total error of the individuals",
+        header=["made", *_AGES],
+        rows=rows,
+        code=_code(
+            lab,
+            f"ages = gp.age_error(lab.individuals, runs={_literal(run)})",
+            "gp.plots.age_error(ages)",
+        ),
+    )
+
+
+SECTIONS: tuple[Callable[[Lab, list[str]], Section], ...] = (success, curves, ends, ancestors, ages)
 """The sections of the page, in order."""
+
+
+def _best_run(lab: Lab) -> tuple[str, str]:
+    """Choose the run to show more of: a successful one if any, of these the one of least error, and say its name."""
+    shown = ["run_uuid", "generation", "outcome", "total_error_min"]
+    frame, keys = ends_of_runs(lab.generations, lab.runs, "problem", shown)
+
+    def rank(row: Row) -> tuple[bool, float, str]:
+        error = row["total_error_min"]
+        return row["outcome"] != "success", math.inf if error is None or math.isnan(error) else error, row["run_uuid"]
+
+    best = min(rows_of(frame), key=rank)
+    return best["run_uuid"], f"run {best['run_uuid']} ({label([best[key] for key in keys], width=200)})"
 
 
 def _picture(axes: Axes) -> str:

@@ -25,8 +25,8 @@ RUNS = Table(
     (
         _RUN,
         Column("system", Type.STRING, "the GP system: clojush, deap, ...", "config.system; clojush where absent"),
-        Column("problem", Type.STRING, "the problem that was run", "config.problem-file", _NOT_SENT),
-        Column("label", Type.STRING, "the researcher's label", "config.argmap.label", "no label"),
+        Column("problem", Type.STRING, "the problem that was run", "config.problem-file, else config.problem", _NOT_SENT),
+        Column("label", Type.STRING, "the researcher's label", "config.argmap.label, else config.label", "no label"),
         Column("owner", Type.STRING, "who uploaded the run", "the account of the upload", "recorded without accounts"),
         Column("source", Type.STRING, "the way in: import, recorder, upload, plain", "the channel", _NOT_SENT),
         Column("started_at", Type.TIMESTAMP, "when the run started", "config.start-time", _NOT_SENT, "UTC"),

@@ -52,7 +52,8 @@ class Recorder:
     uuids : callable or iterator, optional
         Gives the uuid of the run, and of every individual that has none; random ones by default.
     clock : callable, optional
-        Gives the time as a datetime with a time zone; the computer's clock by default.
+        Gives the time as a datetime with a time zone, or in seconds since the epoch; the computer's clock by
+        default.
     transform_every : float, optional
         Seconds after which a generation also moves what was recorded into the lake's tables, where readers
         see it.
@@ -104,8 +105,8 @@ class Recorder:
         version: str | None = None,
         git_hash: str | None = None,
         command: str | None = None,
-        uuids: Callable[[], str] | Iterator[str] | None = None,
-        clock: Callable[[], datetime] | None = None,
+        uuids: Callable[[], str | uuid.UUID] | Iterator[str | uuid.UUID] | None = None,
+        clock: Callable[[], datetime | float] | None = None,
         transform_every: float = 5.0,
     ) -> None:
         texts = {"problem": problem, "label": label, "owner": owner, "version": version, "git_hash": git_hash,
@@ -149,7 +150,7 @@ class Recorder:
         str
             The next of `uuids`; a random one by default.
         """
-        return self._uuids()
+        return str(self._uuids())
 
     def generation(
         self,
@@ -269,8 +270,13 @@ class Recorder:
 
     def _time(self) -> datetime:
         time = self._clock()
+        if isinstance(time, int | float):
+            return datetime.fromtimestamp(time, UTC)
         if not isinstance(time, datetime) or time.tzinfo is None:
-            raise InvalidInput(f"clock gave {time!r}; valid is a datetime with a time zone: datetime.now(UTC)")
+            raise InvalidInput(
+                f"clock gave {time!r}; valid is a datetime with a time zone, as datetime.now(UTC), "
+                "or seconds since the epoch, as time.time()"
+            )
         return time
 
 

@@ -10,7 +10,7 @@ from gpdata.schema.json_schema import RUN_UUID_CHARS
 MIB = 1 << 20
 
 _LEAST_DEPTH = 16
-_MOST_LINE_BYTES = 512 * MIB
+MOST_LINE_BYTES = 512 * MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +43,9 @@ class Limits:
     uuid_chars: int = RUN_UUID_CHARS
 
     def __post_init__(self) -> None:
-        if not 1 <= self.line_bytes <= _MOST_LINE_BYTES:
+        if not 1 <= self.line_bytes <= MOST_LINE_BYTES:
             raise InvalidInput(
-                f"line_bytes={self.line_bytes}; valid is 1 to {_MOST_LINE_BYTES}; "
+                f"line_bytes={self.line_bytes}; valid is 1 to {MOST_LINE_BYTES}; "
                 "record fewer individuals a line instead"
             )
         if self.depth < _LEAST_DEPTH:

@@ -14,7 +14,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from gpdata.schema import GENERATIONS, RUNS, arrow_schema
+from gpdata.schema import GENERATIONS, INDIVIDUALS, RUNS, arrow_schema
 
 CONNECTION = duckdb.connect()
 
@@ -55,6 +55,14 @@ def generations_of() -> Callable[[list[dict[str, Any]]], pa.Table]:
 
 
 @pytest.fixture(scope="session")
+def individuals_of() -> Callable[[list[dict[str, Any]]], pa.Table]:
+    """Return what makes an `individuals` table, of the columns that analyses read, from rows."""
+    schema = arrow_schema(INDIVIDUALS)
+    needed = ["run_uuid", "generation", "location", "uuid", "parent_uuids", "genetic_operators", "total_error", "age"]
+    return lambda rows: pa.Table.from_pylist(rows, pa.schema([schema.field(name) for name in needed]))
+
+
+@pytest.fixture(scope="session")
 def runs_of() -> Callable[[list[dict[str, Any]]], pa.Table]:
     """Return what makes a `runs` table with two config keys as columns from rows."""
     schema = arrow_schema(RUNS)
@@ -82,7 +90,8 @@ def rows_of() -> Callable[[Any], list[dict[str, Any]]]:
 @pytest.fixture(scope="session")
 def result_types() -> Callable[[Any], dict[str, str]]:
     """Return what reads the columns of any frame and their types, in the words of `gpdata.schema.Type`."""
-    words = {nw.String: "string", nw.Int32: "int", nw.Float64: "double"}
+    words = {nw.String: "string", nw.Int32: "int", nw.Float64: "double", nw.Boolean: "bool", nw.List: "list<string>"}
+    words[nw.Object] = "list<string>"  # what pandas calls a list
 
     def types(frame: Any) -> dict[str, str]:
         return {name: words[type(dtype)] for name, dtype in nw.from_native(frame).collect_schema().items()}

@@ -82,9 +82,7 @@ def test_an_error_of_gpdata_is_its_message_and_status_2(run: Run, error: Excepti
         (TimeoutError(), ["TimeoutError.", "again"]),
     ],
 )
-def test_an_error_of_the_system_says_what_where_and_what_next(
-    run: Run, error: Exception, says: list[str]
-) -> None:
+def test_an_error_of_the_system_says_what_where_and_what_next(run: Run, error: Exception, says: list[str]) -> None:
     result = run(throw(error))
     assert (result.exit_code, result.stdout) == (2, "")
     assert all(part in result.stderr for part in says), result.stderr
@@ -111,9 +109,7 @@ def test_a_real_refusal_of_the_system(run: Run, tmp_path: Path) -> None:
         (click.FileError("/x", "gone"), 1, "gone"),
     ],
 )
-def test_every_other_end_has_a_message_and_a_status(
-    run: Run, error: BaseException, status: int, says: str
-) -> None:
+def test_every_other_end_has_a_message_and_a_status(run: Run, error: BaseException, status: int, says: str) -> None:
     result = run(throw(error))
     assert (result.exit_code, result.stdout) == (status, "")
     assert says in result.stderr
@@ -126,9 +122,7 @@ def test_the_unexpected_asks_for_a_report(run: Run) -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError("boom"), InvalidInput("boom"), OSError("boom")])
-def test_the_traceback_is_shown_on_demand(
-    run: Run, monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
+def test_the_traceback_is_shown_on_demand(run: Run, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     monkeypatch.setenv("GPDATA_TRACEBACK", "1")
     assert "Traceback (most recent call last)" in run(throw(error)).stderr
 

@@ -46,13 +46,26 @@ def lab():
         ]
     )
     connection = duckdb.connect()
-    individuals = generations.select("run_uuid", "generation").with_columns(location=0)
+    uuid = pl.format("{}.{}", "run_uuid", "generation")
+    mother = pl.format("{}.{}", "run_uuid", pl.col("generation") - 1)
+    individuals = generations.select(
+        "run_uuid",
+        "generation",
+        pl.lit(0).alias("location"),
+        uuid.alias("uuid"),
+        pl.when(pl.col("generation") > 0).then(pl.concat_list(mother)).otherwise([]).alias("parent_uuids"),
+        pl.lit(["alternation"]).alias("genetic_operators"),
+        pl.col("total_error_min").alias("total_error"),
+        pl.col("generation").cast(pl.Float64).alias("age"),
+    )
+    others = individuals.with_columns(uuid=None, parent_uuids=None, total_error=None)
+    others = pl.concat([others.with_columns(location=pl.lit(location)) for location in range(1, 50)])
     return SimpleNamespace(
         path=Path("/home/ada/a \"lab\" & its 'lake'"),
         version=17,
         runs=connection.from_arrow(runs.to_arrow()),
         generations=connection.from_arrow(generations.to_arrow()),
-        individuals=connection.from_arrow(pl.concat([individuals] * 50).to_arrow()),
+        individuals=connection.from_arrow(pl.concat([individuals, others], how="vertical_relaxed").to_arrow()),
     )
 
 
@@ -61,7 +74,7 @@ class Page(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.tags, self.images, self.loads, self.cells = [], [], [], []
+        self.tags, self.images, self.loads, self.cells, self.captions = [], [], [], [], {}
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
@@ -74,6 +87,8 @@ class Page(HTMLParser):
             self.cells.append("")
 
     def handle_data(self, data):
+        if self.tags and self.tags[-1] == "caption" and data.strip():
+            self.captions[data] = len(self.cells)
         if self.tags and self.tags[-1] in ("td", "th", "abbr", "wbr") and self.cells:
             self.cells[-1] += data.strip()
 
@@ -87,7 +102,7 @@ def test_one_page_that_loads_nothing(lab, tmp_path):
     assert path == tmp_path / "report.html"
     text = path.read_text(encoding="utf-8")
     page = Page(text)
-    assert len(page.images) == 3
+    assert len(page.images) == 5
     assert all(load.startswith("data:image/svg+xml;base64,") for load in page.loads)
     assert not {"script", "link", "iframe", "object"} & set(page.tags)
     assert "url(" not in text
@@ -127,14 +142,43 @@ def test_the_code_can_be_pasted(lab, tmp_path):
         opened.append((path, version))
         return lab
 
-    names = {name: getattr(analyses, name) for name in ("success_table", "error_curves", "last_generation")}
+    names = {name: getattr(analyses, name) for name in analyses.__all__ if name.islower()}
     gp = SimpleNamespace(open=open_lab, plots=plots, **names)
     for block in blocks:
         assert block.startswith("import gpdata as gp\n\n")
         exec(block.removeprefix("import gpdata as gp"), {"gp": gp})
-    assert len(plt.get_fignums()) == len(blocks) == 3
-    assert opened == [(str(lab.path), 17)] * 3
+    assert len(plt.get_fignums()) == len(blocks) == 5
+    assert opened == [(str(lab.path), 17)] * 5
     plt.close("all")
+
+
+def rows_of(page, caption, width):
+    """Return the rows of the table with that caption, its header first."""
+    cells = page.cells[page.captions[caption] :]
+    return [cells[start : start + width] for start in range(0, len(cells), width)]
+
+
+def test_the_lineage_of_the_best_run(lab, tmp_path):
+    text = write_report(lab, tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "The winner of run run-0 (odd)" in text  # it succeeded; run-3 did too, and has as little error
+    page = Page(text)
+    counts = rows_of(page, "Ancestors by generation, the winner among them", 4)
+    assert counts[0] == [column.name for column in analyses.ANCESTRY_COUNTS]
+    assert counts[1:6] == [[str(at), "1", str(int(at < 4)), str(int(at < 4))] for at in range(5)]
+    ages = rows_of(page, "Age and total error of the individuals", 8)
+    assert ages[1] == ["by genesis", "1", "0", "0", "0", "400", "400", "400"]
+    assert ages[2] == ["in another way", "4", "1", "2.5", "4", "0", "150", "300"]
+
+
+def test_runs_without_parents_ages_and_errors_say_so(lab, tmp_path):
+    parents = "NULL::VARCHAR[] AS parent_uuids, NULL::VARCHAR AS uuid, NULL::DOUBLE AS age"
+    lab.individuals = lab.individuals.project(f"* REPLACE ({parents})")
+    text = write_report(lab, tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "No parent of the winner is recorded." in text
+    assert "None has both an age and a total error." in text
+    lab.individuals = lab.individuals.project("* REPLACE (NULL::DOUBLE AS total_error)")
+    text = write_report(lab, tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "there is no winner" in text
 
 
 def test_leaves_no_figure_open_and_is_the_same_every_time(lab, tmp_path):
@@ -162,10 +206,8 @@ def test_a_long_list_of_runs_is_cut_and_says_so(lab, tmp_path):
         pl.lit(None, pl.List(pl.Float64)).alias("best_test_errors"),
     )
     connection = duckdb.connect()
-    lab.runs, lab.generations = (
-        connection.from_arrow(many.to_arrow()),
-        connection.from_arrow(generations.to_arrow()),
-    )
+    tables = (many.to_arrow(), generations.to_arrow(), lab.individuals.to_arrow_table())
+    lab.runs, lab.generations, lab.individuals = map(connection.from_arrow, tables)
     text = write_report(lab, tmp_path / "r.html", by="problem").read_text(encoding="utf-8")
     assert "The first 200 of 300 runs" in text
     assert "run-0199" in text

@@ -62,10 +62,7 @@ def test_the_page_of_the_documentation_is_current() -> None:
 def cells(markdown: str) -> list[list[str]]:
     """Read back the rows of the tables in a Markdown text, without its heads."""
     lines = [line for line in markdown.splitlines() if line.startswith("| ")]
-    return [
-        [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
-        for line in lines[2:]
-    ]
+    return [[cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines[2:]]
 
 
 @tables

@@ -1,0 +1,122 @@
+"""Spark, classic and Connect: DataFrames of a session that somebody else started and will stop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+from pyspark.errors import PySparkException
+
+from gpdata.errors import InvalidInput
+from gpdata.lake.encoding import STORAGE, TYPE_PATTERNS
+from gpdata.lake.snapshot import Snapshot
+from gpdata.schema import ERRORS, GENERATIONS, GENES, INDIVIDUALS, RUNS, Table
+
+
+def _uuid(packed: str) -> str:
+    return f"regexp_replace(lower(hex({packed})), '^(.{{8}})(.{{4}})(.{{4}})(.{{4}})', '$1-$2-$3-$4-')"
+
+
+def _uuids(packed: str) -> str:
+    return f"transform({packed}, x -> {_uuid('x')})"
+
+
+_LOOKS = " ".join(f"WHEN x RLIKE r'{pattern}' THEN '{name}'" for name, pattern in TYPE_PATTERNS)
+
+# How a canonical column is made from the stored ones; all others are stored as they are.
+_DECODE = {
+    GENERATIONS.name: {
+        "line_sha256": "lower(hex(line_sha256))",
+        "best_so_far": "min(total_error_min) OVER (PARTITION BY run_uuid ORDER BY generation)",
+    },
+    INDIVIDUALS.name: {
+        "normalized_error": "CASE WHEN normalized_is_total THEN total_error ELSE normalized_error END",
+        "gene_type": f"coalesce(gene_type, transform(gene_instruction, x -> CASE {_LOOKS} ELSE 'string' END))",
+        "uuid": f"CASE WHEN ids IS NULL THEN uuid_text ELSE {_uuid('ids[0]')} END",
+        "parent_uuids": "CASE WHEN ids IS NULL THEN parent_uuids_text WHEN size(ids) > 1 AND get(ids, 1) IS NULL "
+        f"THEN NULL ELSE {_uuids('slice(ids, 2, size(ids))')} END",
+        "gene_uuid": "CASE WHEN gene_ids IS NULL THEN gene_uuid_text "
+        f"ELSE {_uuids('slice(gene_ids, 1, size(gene_instruction))')} END",
+        "gene_parent_uuid": "CASE WHEN gene_ids IS NULL THEN gene_parent_uuid_text "
+        "WHEN size(gene_ids) > size(gene_instruction) "
+        f"THEN {_uuids('slice(gene_ids, size(gene_instruction) + 1, size(gene_ids))')} END",
+    },
+}
+_KEY = ("run_uuid", "generation", "location")
+
+
+class Spark:
+    """The frames of a Spark session; it is borrowed, and never stopped here."""
+
+    name = "spark"
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self._frames: dict[str, Any] = {}
+
+    def runs(self, table: pa.Table) -> Any:
+        """Return the `runs` frame, given in Arrow."""
+        return self._named(RUNS, self._from_arrow(table))
+
+    def generations(self, snapshot: Snapshot, runs: Sequence[str] | None) -> Any:
+        """Return the `generations` frame."""
+        return self._stored(GENERATIONS, snapshot, runs)
+
+    def individuals(self, snapshot: Snapshot, runs: Sequence[str] | None) -> Any:
+        """Return the `individuals` frame."""
+        return self._stored(INDIVIDUALS, snapshot, runs)
+
+    def errors(self, individuals: Any) -> Any:
+        """Return the `errors` view: one row per training case."""
+        return self._named(ERRORS, individuals.selectExpr(*_KEY, "posexplode(errors) AS (`case`, error)"))
+
+    def genes(self, individuals: Any) -> Any:
+        """Return the `genes` view: one row per gene."""
+        lists = {name: f"gene_{name}" for name in GENES.names[4:]}
+        nothing = "transform(gene_instruction, x -> NULL)"
+        zipped = ", ".join(f"coalesce({column}, {nothing})" for column in lists.values())
+        exploded = individuals.selectExpr(*_KEY, f"posexplode(arrays_zip({zipped})) AS (position, gene)")
+        columns = [f"gene.`{number}` AS {name}" for number, name in enumerate(lists)]
+        return self._named(GENES, exploded.selectExpr(*_KEY, "position", *columns))
+
+    def sql(self, text: str) -> Any:
+        """Run a query over the tables and views by their names, as temporary views of the session."""
+        try:
+            for name, frame in self._frames.items():
+                frame.createOrReplaceTempView(name)
+            result = self._session.sql(text)
+            # Connect analyses late; another lab of the session may have its views there by then.
+            result.schema  # noqa: B018
+        except PySparkException as error:
+            raise InvalidInput(f"Spark cannot run this query: {error}") from error
+        return result
+
+    def _stored(self, table: Table, snapshot: Snapshot, runs: Sequence[str] | None) -> Any:
+        decode = _DECODE[table.name]
+        paths = snapshot.paths(table.name)
+        schema = STORAGE[table.name]
+        if paths:
+            frame = self._session.read.schema(_spark_schema(schema)).parquet(*paths)
+        else:
+            frame = self._from_arrow(schema.empty_table())
+        if snapshot.mixed(table.name):
+            frame = frame.filter(f"batch <= {snapshot.version}")
+        if runs is not None:
+            frame = frame.filter(frame["run_uuid"].isin(list(runs)))
+        columns = [f"{decode[name]} AS {name}" if name in decode else name for name in table.names]
+        return self._named(table, frame.selectExpr(*columns))
+
+    def _from_arrow(self, table: pa.Table) -> Any:
+        # Connect infers the schema of a table from its rows, and refuses one that has none.
+        return self._session.createDataFrame(table if table.num_rows else [], _spark_schema(table.schema))
+
+    def _named(self, table: Table, frame: Any) -> Any:
+        self._frames[table.name] = frame
+        return frame
+
+
+def _spark_schema(schema: pa.Schema) -> Any:
+    from pyspark.sql.pandas.types import from_arrow_schema
+
+    return from_arrow_schema(schema)

@@ -1,0 +1,39 @@
+"""Accounts with a name and a password that only an administrator can open."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nativeauthenticator import NativeAuthenticator
+from tornado.web import HTTPError
+
+BCRYPT_BYTES = 72
+"""bcrypt reads no more of a password, and refuses a longer one with an exception."""
+
+
+class LabAuthenticator(NativeAuthenticator):  # type: ignore[misc]
+    """NativeAuthenticator that answers a password of more than 72 bytes with a sentence, not with an HTTP 500."""
+
+    async def authenticate(self, handler: Any, data: dict[str, str]) -> str | None:
+        """Return the user's name when the password is right, None when not."""
+        if len(data["password"].encode()) > BCRYPT_BYTES:
+            raise HTTPError(403, f"No password here is longer than {BCRYPT_BYTES} bytes. Go back and try again.")
+        name: str | None = await super().authenticate(handler, data)
+        return name
+
+    def is_password_strong(self, password: str) -> bool:
+        """Say whether a new password keeps every rule."""
+        return not self.password_faults(password)
+
+    def password_faults(self, password: str) -> list[str]:
+        """List what is wrong with a new password, in words; empty: nothing."""
+        faults = []
+        if len(password) < self.minimum_password_length:
+            faults.append(f"it has {len(password)} characters; valid are {self.minimum_password_length} and more")
+        if len(password.encode()) > BCRYPT_BYTES:
+            faults.append(f"it has {len(password.encode())} bytes; valid are at most {BCRYPT_BYTES}")
+        if "\0" in password:
+            faults.append("it has a NUL character")
+        if self.check_common_password and self.is_password_common(password):
+            faults.append("it is one of the passwords that everybody tries first")
+        return faults

@@ -1,0 +1,168 @@
+"""What a person can set for the hub of one machine: the only place of hub/ that reads HUB_* variables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+
+from gpdata.errors import InvalidInput
+
+ROOT = Path(__file__).resolve().parent.parent
+SYSTEM, FOLDERS = "system", "folders"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of the hub.
+
+    Parameters
+    ----------
+    state : Path
+        The private directory (mode 0700) of accounts, cookie secret and locks (HUB_STATE).
+    ip : str
+        The address that the proxy listens on (HUB_IP).
+    port : int
+        The port that the proxy listens on (HUB_PORT).
+    users : str
+        "system": each user is an account of this machine. "folders": each user is a folder (HUB_USERS).
+    lake : Path
+        The lake that GPDATA_LAKE names in every user's server.
+    notebooks : Path
+        The folder of notebooks that each user gets a copy of (HUB_NOTEBOOKS).
+    tls_key, tls_cert : Path or None
+        The key and the certificate for HTTPS (HUB_TLS_KEY, HUB_TLS_CERT); None: plain HTTP.
+    """
+
+    state: Path
+    ip: str
+    port: int
+    users: str
+    lake: Path
+    notebooks: Path
+    tls_key: Path | None
+    tls_cert: Path | None
+
+    @property
+    def db_url(self) -> str:
+        """The address of the database of users, as SQLAlchemy writes it."""
+        return f"sqlite:///{self.state / 'jupyterhub.sqlite'}"
+
+    @property
+    def url(self) -> str:
+        """The address that a browser on this machine opens, as far as the settings tell it."""
+        host = f"[{self.ip}]" if ":" in self.ip else self.ip
+        return f"{'https' if self.tls_key else 'http'}://{host}:{self.port}/"
+
+
+def settings(environment: Mapping[str, str] | None = None, *, root: bool | None = None) -> Settings:
+    """Read the hub's settings from the environment; what is unset or empty keeps its default.
+
+    Parameters
+    ----------
+    environment : mapping of str to str, optional
+        The variables; those of this process where it is left out.
+    root : bool, optional
+        Whether root runs the hub; by default whether root runs this process.
+
+    Returns
+    -------
+    Settings
+        Every setting, checked.
+
+    Raises
+    ------
+    InvalidInput
+        A value is none of the valid ones, or the hub would listen beyond this machine without TLS.
+
+    Examples
+    --------
+    >>> settings({"HUB_PORT": "8123"}, root=False).url
+    'http://127.0.0.1:8123/'
+    """
+    given = os.environ if environment is None else environment
+    is_root = os.geteuid() == 0 if root is None else root
+    home_state = Path(given.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    key, cert = (Path(given[name]).absolute() if given.get(name) else None for name in ("HUB_TLS_KEY", "HUB_TLS_CERT"))
+    if (key is None) != (cert is None):
+        raise InvalidInput("only one of HUB_TLS_KEY and HUB_TLS_CERT is set; set both for HTTPS, or neither.")
+    return Settings(
+        state=Path(given.get("HUB_STATE") or home_state / "gpdata-hub").absolute(),
+        ip=_ip(given.get("HUB_IP") or "127.0.0.1", encrypted=key is not None),
+        port=_port(given.get("HUB_PORT") or "8000"),
+        users=_users(given.get("HUB_USERS") or (SYSTEM if is_root else FOLDERS), root=is_root),
+        lake=Path(given.get("GPDATA_LAKE") or ROOT / "example-lake").absolute(),
+        notebooks=Path(given.get("HUB_NOTEBOOKS") or ROOT / "example-notebooks").absolute(),
+        tls_key=key,
+        tls_cert=cert,
+    )
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise InvalidInput(f"HUB_PORT is {text!r}; valid is a whole number from 1 to 65535, such as 8000.")
+    return int(text)
+
+
+def _ip(text: str, *, encrypted: bool) -> str:
+    try:
+        loopback = ip_address(text).is_loopback
+    except ValueError:
+        raise InvalidInput(f"HUB_IP is {text!r}; valid is an IP address of this machine, such as 127.0.0.1.") from None
+    if not loopback and not encrypted:
+        raise InvalidInput(
+            f"HUB_IP is {text}, which other machines reach, and passwords would cross the network in the clear. Set "
+            "HUB_TLS_KEY and HUB_TLS_CERT, or leave HUB_IP at 127.0.0.1 behind an SSH tunnel or a TLS proxy."
+        )
+    return text
+
+
+def _users(text: str, *, root: bool) -> str:
+    if text not in (SYSTEM, FOLDERS):
+        raise InvalidInput(f"HUB_USERS is {text!r}; valid are '{SYSTEM}' (accounts of this machine) and '{FOLDERS}'.")
+    if text == SYSTEM and not root:
+        raise InvalidInput(
+            f"HUB_USERS is '{SYSTEM}', and only root may start servers as other users. Run the hub as root, or set "
+            f"HUB_USERS={FOLDERS}, which keeps users apart by folder only and isolates nothing."
+        )
+    return text
+
+
+def private_directory(path: Path) -> Path:
+    """Make the directory with mode 0700, or check that it has it.
+
+    Parameters
+    ----------
+    path : Path
+        The directory; its parents are made too.
+
+    Returns
+    -------
+    Path
+        The same path.
+
+    Raises
+    ------
+    InvalidInput
+        The directory exists and others may enter or read it, or it belongs to somebody else.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> oct(private_directory(Path(tempfile.mkdtemp()) / "state").stat().st_mode & 0o777)
+    '0o700'
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(mode=0o700)
+    except FileExistsError:
+        found = path.stat()
+        if found.st_mode & 0o077 or found.st_uid != os.geteuid():
+            raise InvalidInput(
+                f"{path} has mode {found.st_mode & 0o777:04o} and belongs to uid {found.st_uid}; the hub's accounts "
+                f"and keys need a directory of its own with mode 0700. If it is the hub's: chmod 700 {path}. "
+                "If not: name another one in HUB_STATE."
+            ) from None
+    return path

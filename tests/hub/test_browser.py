@@ -1,0 +1,262 @@
+"""The real hub with its proxy: two people sign in with a browser and run the first notebook.
+
+Screenshots go to the folder that GPDATA_SCREENSHOTS names. With accounts of the machine instead of folders it runs
+where root says so with GPDATA_TEST_SYSTEM_USERS=1, because it makes two accounts (and removes them).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+
+from gpdata.errors import InvalidInput
+from hub import proxy
+from hub.settings import FOLDERS, ROOT, SYSTEM
+
+playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: make env")
+
+GOOD = "correct horse battery of {}"
+EXAMPLES = ROOT / "example-notebooks"
+PATIENCE = 60
+"""Seconds to wait for a step before it counts as failed; none is expected to need them."""
+
+CHROMIUM_OPTIONS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+]
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    named = os.environ.get("GPDATA_CHROMIUM")
+    found = named or next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if not found:
+        pytest.skip("no chromium on the PATH; install one (Debian: apt install chromium) or name it in GPDATA_CHROMIUM")
+    return found
+
+
+@pytest.fixture(scope="session")
+def installed_proxy() -> None:
+    try:
+        proxy.install()
+    except InvalidInput as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def material(example_lake):
+    """Return a folder that all users of the machine may read (pytest's own are private), with lake and notebooks.
+
+    The notebooks are without their outputs, so that what is found after the run comes from the run.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        folder.chmod(0o755)
+        shutil.copytree(example_lake, folder / "lake")
+        shutil.copytree(EXAMPLES, folder / "notebooks")
+        for file in (folder / "notebooks").rglob("*.ipynb"):
+            notebook = nbformat.read(file, as_version=4)
+            for cell in notebook.cells:
+                if cell.cell_type == "code":
+                    cell.outputs, cell.execution_count = [], None
+            nbformat.write(notebook, file)
+        yield folder
+
+
+@pytest.fixture(params=[FOLDERS, SYSTEM])
+def people(request):
+    """Name the kind of users and two of them; remove those that became accounts of the machine."""
+    if request.param == FOLDERS:
+        yield FOLDERS, ["ada", "bob"]
+        return
+    if os.geteuid() != 0 or os.environ.get("GPDATA_TEST_SYSTEM_USERS") != "1":
+        pytest.skip("makes accounts on this machine: run as root with GPDATA_TEST_SYSTEM_USERS=1 to allow it")
+    names = [f"gpdata-test-{who}-{os.getpid()}" for who in ("ada", "bob")]
+    yield SYSTEM, names
+    for name in names:
+        subprocess.run(["userdel", "--remove", name], check=False, capture_output=True)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def running_hub(environment, log):
+    """Start the hub as `make hub` does; at the end let it stop, or kill all of it if a step failed."""
+    with log.open("wb") as output:
+        hub = subprocess.Popen(
+            [sys.executable, ROOT / "hub" / "run.py"],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        yield hub
+    finally:
+        if hub.poll() is None:
+            family = psutil.Process(hub.pid).children(recursive=True)
+            hub.kill()
+            for process in family:
+                if process.is_running():
+                    process.kill()
+            hub.wait()
+
+
+def wait_until(check, what, log):
+    """Wait until the check says yes; say what did not come, with the end of the hub's log."""
+    deadline = time.monotonic() + PATIENCE
+    while not check():
+        assert time.monotonic() < deadline, f"{what} did not come within {PATIENCE} s:\n{log.read_text()[-4000:]}"
+        time.sleep(0.3)
+
+
+def answers(url) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2):
+            return True
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False
+
+
+def picture(page, name) -> None:
+    folder = os.environ.get("GPDATA_SCREENSHOTS")
+    if folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=Path(folder) / f"{name}.png")
+
+
+def sign_in(page, url, name, log) -> None:
+    """Be refused with a wrong password, then sign in and see JupyterLab."""
+    for password in ("a wrong password", GOOD.format(name)):
+        page.goto(url)
+        page.fill("#username_input", name)
+        page.fill("#password_input", password)
+        page.click("input[type=submit]")
+        if password != GOOD.format(name):
+            playwright.expect(page.get_by_text("Invalid username or password")).to_be_visible()
+            assert page.context.request.get(f"{url}hub/api/user").status == 403
+            picture(page, f"{name}-1-refused")
+    page.wait_for_url(f"**/user/{name}/lab**", timeout=PATIENCE * 1000)
+
+
+def run_first_notebook(page, url, name, home, log) -> None:
+    """Run all cells of the first notebook by the menu; every one has run, and none failed."""
+    first = sorted(EXAMPLES.glob("01-*.ipynb"))[0].name
+    page.goto(f"{url}user/{name}/lab/tree/example-notebooks/{first}")
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
+    picture(page, f"{name}-2-notebook")
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    file = home / "example-notebooks" / first
+
+    def saved_with_outputs():
+        page.keyboard.press("Control+s")
+        page.wait_for_timeout(700)
+        cells = [cell for cell in nbformat.read(file, as_version=4).cells if cell.cell_type == "code" and cell.source]
+        outputs = [output for cell in cells for output in cell.outputs]
+        errors = [output for output in outputs if output.output_type == "error"]
+        assert not errors, f"{errors[0].ename}: {errors[0].evalue}"
+        return all(cell.execution_count for cell in cells) and any("image/png" in o.get("data", {}) for o in outputs)
+
+    wait_until(saved_with_outputs, f"the outputs of {first}", log)
+    figure = page.locator(".jp-OutputArea-output img").first
+    figure.scroll_into_view_if_needed()
+    playwright.expect(figure).to_be_visible()
+    picture(page, f"{name}-3-outputs")
+
+
+def test_two_people_sign_in_and_run_the_first_notebook(people, chromium, installed_proxy, material, tmp_path):
+    users, (first, second) = people
+    state, log, port = tmp_path / "state", tmp_path / "hub.log", free_port()
+    url = f"http://127.0.0.1:{port}/"
+    environment = {
+        **os.environ,
+        "HUB_STATE": str(state),
+        "HUB_PORT": str(port),
+        "HUB_USERS": users,
+        "HUB_NOTEBOOKS": str(material / "notebooks"),
+        "GPDATA_LAKE": str(material / "lake"),
+    }
+
+    def add(name, *options):
+        command = [sys.executable, ROOT / "hub" / "add_user.py", name, *options]
+        subprocess.run(command, env=environment, input=GOOD.format(name), text=True, check=True, capture_output=True)
+
+    def home(name):
+        return state / "homes" / name if users == FOLDERS else Path(pwd.getpwnam(name).pw_dir)
+
+    add(first)
+    if users == FOLDERS:
+        home(first).mkdir(parents=True)
+        (home(first) / "random.py").write_text("raise SystemExit('a file of the user, not the module')")
+    with running_hub(environment, log) as hub, playwright.sync_playwright() as driver:
+        wait_until(lambda: hub.poll() is None and answers(f"{url}hub/login"), "the hub", log)
+        add(second)  # while it runs
+        browser = driver.chromium.launch(executable_path=chromium, args=CHROMIUM_OPTIONS)
+        for name in (first, second):
+            page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+            page.set_default_timeout(PATIENCE * 1000)
+            assert page.goto(f"{url}hub/signup").status == 404
+            sign_in(page, url, name, log)
+            run_first_notebook(page, url, name, home(name), log)
+        for path in ("lab", "api/contents", "files/example-notebooks/.delivered.json"):
+            assert page.context.request.get(f"{url}user/{first}/{path}").status in (403, 404)
+        assert page.context.request.get(f"{url}user/{second}/api/contents").status == 200
+        assert page.goto(f"{url}user/{first}/lab").status in (403, 404)
+        picture(page, f"{second}-4-not-mine")
+        browser.close()
+
+        family = psutil.Process(hub.pid).children(recursive=True)
+        lines = {process.pid: " ".join(process.cmdline()) for process in family}
+        kernels = [process for process in family if "ipykernel" in lines[process.pid]]
+        assert len(kernels) >= 2, lines
+        if users == SYSTEM:
+            assert {process.uids().real for process in kernels} == {pwd.getpwnam(n).pw_uid for n in (first, second)}
+            assert {home(n).stat().st_mode & 0o777 for n in (first, second)} == {0o700}
+        else:
+            assert "WARNING: HUB_USERS=folders" in log.read_text()
+        assert "without encryption" not in log.read_text()  # other users could listen to a kernel's port
+        hub.send_signal(signal.SIGINT)
+        hub.wait(PATIENCE)
+        _, alive = psutil.wait_procs(family, timeout=10)
+        assert not alive, [lines[process.pid] for process in alive]
+        assert not (state / "proxy.pid").exists()
+
+
+def test_a_second_hub_of_the_same_state_is_refused(installed_proxy, tmp_path):
+    state = tmp_path / "state"
+    state.mkdir(mode=0o700)
+    environment = {**os.environ, "HUB_STATE": str(state), "HUB_USERS": FOLDERS, "HUB_PORT": str(free_port())}
+    with (state / "hub.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        command = [sys.executable, ROOT / "hub" / "run.py"]
+        result = subprocess.run(command, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert result.returncode == 1
+    assert "a hub runs already with the state in" in result.stderr
+    assert "Traceback" not in result.stderr

@@ -1,0 +1,126 @@
+"""The example notebooks: run anew over the example lake, they show what is stored in them."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from tests.notebooks.store import FOLDER, METADATA
+
+SANITIZE = FOLDER / "sanitize.cfg"
+"""The one place that says which differences do not count, and why."""
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+
+every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def nbval(path: Path, lake: Path, home: Path) -> subprocess.CompletedProcess[str]:
+    """Run a notebook and compare every output with the stored one."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "GPDATA_"))}
+    # A person's own IPython and matplotlib settings would change outputs.
+    environment |= {"GPDATA_LAKE": str(lake), "IPYTHONDIR": str(home / "ipython"), "MPLCONFIGDIR": str(home / "mpl")}
+    command = [sys.executable, "-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider", "--nbval",
+               "--nbval-current-env", f"--nbval-sanitize-with={SANITIZE}", "--nbval-cell-timeout=60",
+               f"--rootdir={path.parent}", "--config-file=/dev/null", path]  # fmt: skip
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def cells_with_output(path: Path) -> list[Any]:
+    return [cell for cell in nbformat.read(path, as_version=4).cells if cell.get("outputs")]
+
+
+def texts(cell: Any) -> list[str]:
+    """Return what nbval compares of a cell's outputs."""
+    found = [output.text for output in cell.get("outputs", []) if "text" in output]
+    for output in cell.get("outputs", []):
+        found += [text for kind, text in output.get("data", {}).items() if kind.startswith("text/")]
+    return found
+
+
+def pictures(cell: Any) -> list[Any]:
+    return [output for output in cell.outputs if "image/png" in output.get("data", {})]
+
+
+def test_the_three_are_there() -> None:
+    assert [path.stem for path in NOTEBOOKS] == [
+        "01-first-look",
+        "02-success-table-for-a-paper",
+        "03-ancestry-of-a-winner",
+    ]
+
+
+@every_notebook
+def test_a_notebook_shows_what_is_stored_in_it(path: Path, example_lake: Path, tmp_path: Path) -> None:
+    result = nbval(path, example_lake, tmp_path)
+    cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert f"{len(cells)} passed" in result.stdout
+
+
+def test_one_changed_number_is_found(example_lake: Path, tmp_path: Path) -> None:
+    """Without this, a check that compares nothing would pass too."""
+    book = nbformat.read(FOLDER / "02-success-table-for-a-paper.ipynb", as_version=4)
+    table = next(cell for cell in book.cells for text in texts(cell) if "rate_low" in text)
+    data = table.outputs[0].data
+    html, changed = re.subn(
+        r"(\.\d+)(\d)\b", lambda match: match[1] + str(9 - int(match[2])), data["text/html"], count=1
+    )
+    assert changed == 1
+    data["text/html"] = html
+    copy = tmp_path / "copy.ipynb"
+    nbformat.write(book, copy)
+    result = nbval(copy, example_lake, tmp_path)
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert "1 failed" in result.stdout
+    assert "mismatch 'text/html'" in result.stdout
+
+
+@every_notebook
+def test_the_numbers_of_each_picture_stand_beside_it(path: Path) -> None:
+    cells = cells_with_output(path)
+    drawn = [position for position, cell in enumerate(cells) if pictures(cell)]
+    assert drawn
+    for position in drawn:
+        assert len(pictures(cells[position])) == 1
+        assert any("<table" in text for text in texts(cells[position + 1])), cells[position].source
+
+
+@every_notebook
+def test_a_notebook_is_stored_as_it_was_run_from_top_to_bottom(path: Path) -> None:
+    book = nbformat.read(path, as_version=4)
+    nbformat.validate(book)
+    code = [cell for cell in book.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    outputs = [output for cell in code for output in cell.outputs]
+    assert {output.output_type for output in outputs} <= {"display_data", "execute_result", "stream"}
+    assert {output.name for output in outputs if "name" in output} <= {"stdout"}  # no warnings
+
+
+@every_notebook
+def test_a_notebook_says_nothing_of_the_machine_it_was_run_on(path: Path) -> None:
+    book = nbformat.read(path, as_version=4)
+    assert book.metadata == METADATA
+    assert all(cell.metadata == {} for cell in book.cells)
+    for text in [text for cell in book.cells for text in (cell.source, *texts(cell))]:
+        assert not re.search(r"(?<![\w.<])/\w+/|\b[A-Z]:\\|site-packages|0x[0-9a-f]{6}|localhost", text), text
+
+
+def test_every_pattern_is_explained_and_needed() -> None:
+    lines = SANITIZE.read_text().splitlines()
+    stored = [text for path in NOTEBOOKS for cell in cells_with_output(path) for text in texts(cell)]
+    patterns = [position for position, line in enumerate(lines) if line.startswith("regex: ")]
+    assert patterns
+    for position in patterns:
+        assert lines[position + 1].startswith("replace: ")
+        name, explanation = lines[position - 1], lines[position - 2]
+        assert re.fullmatch(r"\[[\w-]+\]", name)
+        assert explanation, f"say above {name} why it is needed"
+        pattern = lines[position].removeprefix("regex: ")
+        assert any(re.search(pattern, text) for text in stored), f"{name} matches no output: remove it"

@@ -1,0 +1,110 @@
+"""Spark sessions where Java is, is not, or is too old."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import gpdata
+from gpdata.errors import InvalidInput
+from gpdata.lake import Lake
+from gpdata.sessions import conf_directory
+from gpdata.sessions.java import find_java_home
+from gpdata.sessions.presets import PRESETS
+
+WITHOUT_JAVA = """
+import sys
+import gpdata
+session = gpdata.spark(spark__master="local[1]", spark__driver__memory="1g")
+lab = gpdata.open(sys.argv[1], engine=session)
+print("rows", gpdata.to_arrow(lab.sql("SELECT count(*) AS n FROM runs")).to_pylist()[0]["n"])
+session.stop()
+"""
+
+
+def fake_java(folder: Path, version: str) -> Path:
+    (folder / "bin").mkdir(parents=True)
+    java = folder / "bin" / "java"
+    java.write_text(f"#!/bin/sh\necho 'openjdk version \"{version}\"' >&2\n")
+    java.chmod(0o755)
+    return folder
+
+
+def test_java_home_is_used_and_a_wrong_one_is_told(tmp_path: Path) -> None:
+    good = fake_java(tmp_path / "21", "21.0.2")
+    assert find_java_home(str(good)) == good
+    with pytest.raises(InvalidInput, match="a Java 11; Spark needs 17 or newer"):
+        find_java_home(str(fake_java(tmp_path / "11", "11.0.1")))
+    with pytest.raises(InvalidInput, match="a Java 8"):
+        find_java_home(str(fake_java(tmp_path / "8", "1.8.0_292")))
+    with pytest.raises(InvalidInput, match="holds no bin/java"):
+        find_java_home(str(tmp_path))
+
+
+def test_an_old_java_on_the_path_gives_way_to_the_packaged_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    old = fake_java(tmp_path / "old", "11.0.1") / "bin"
+    monkeypatch.setenv("PATH", f"{old}{os.pathsep}{os.environ['PATH']}")
+    home = find_java_home(None)
+    assert home is not None
+    assert home.is_relative_to(tmp_path / "cache")
+    shown = subprocess.run(
+        [home / "bin" / "java", "--add-modules=jdk.incubator.vector", "-version"], capture_output=True, check=True
+    )
+    assert b"version" in shown.stderr
+    monkeypatch.setenv("PATH", f"{fake_java(tmp_path / 'new', '17.0.1') / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    assert find_java_home(None) is None
+
+
+@pytest.mark.xdist_group("spark")
+def test_spark_starts_with_no_java_on_the_path(tmp_path: Path) -> None:
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for folder in os.environ["PATH"].split(os.pathsep):
+        for tool in Path(folder).glob("*") if Path(folder).is_dir() else ():
+            if tool.name != "java" and not os.path.lexists(tools / tool.name):
+                (tools / tool.name).symlink_to(tool)
+    assert shutil.which("java", path=str(tools)) is None
+    lake = Lake.create(tmp_path / "lake")
+    script = tmp_path / "script.py"
+    script.write_text(WITHOUT_JAVA)
+    environment = {name: value for name, value in os.environ.items() if name not in ("JAVA_HOME", "SPARK_CONF_DIR")}
+    done = subprocess.run(
+        [sys.executable, script, str(lake.path)],
+        env=environment | {"PATH": str(tools), "XDG_CACHE_HOME": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "rows 0" in done.stdout
+    assert (tmp_path / "cache" / "gpdata").is_dir()
+
+
+@pytest.mark.xdist_group("spark")
+def test_a_live_session_is_given_back_or_the_difference_told(sessions: Callable[[str], Any]) -> None:
+    live = sessions("spark")
+    same = {"spark__driver__memory": "2g", "spark__master": "local[2]", "spark__sql__shuffle__partitions": "2"}
+    assert gpdata.spark(**same) is live
+    with pytest.raises(InvalidInput, match=r"spark.driver.memory=1g \(it has 2g\)"):
+        gpdata.spark(**(same | {"spark__driver__memory": "1g"}))
+    assert live.conf.get("spark.sql.session.timeZone") == "UTC"
+    assert live.conf.get("spark.driver.host") == "127.0.0.1"
+
+
+def test_wrong_settings_are_told() -> None:
+    with pytest.raises(InvalidInput, match=r"begin with 'spark\."):
+        gpdata.spark(driver__memory="1g")
+    with pytest.raises(TypeError):
+        PRESETS["local"]["spark.master"] = "x"  # type: ignore[index]
+
+
+def test_the_settings_are_where_a_plain_spark_submit_finds_them() -> None:
+    assert {path.name for path in conf_directory().iterdir()} >= {"spark-defaults.conf", "log4j2.properties"}

@@ -1,0 +1,79 @@
+"""Real Spark sessions for the tests: classic in this process, and Connect over a server of its own."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import gpdata
+from gpdata.sessions import conf_directory
+from gpdata.sessions.java import find_java_home
+
+MEMORY = "2g"
+_PATIENCE = 90.0
+
+
+@contextmanager
+def classic() -> Iterator[Any]:
+    """Start a session as a user does."""
+    session = gpdata.spark(spark__driver__memory=MEMORY, spark__master="local[2]", spark__sql__shuffle__partitions="2")
+    try:
+        yield session
+    finally:
+        session.stop()
+
+
+@contextmanager
+def connect(log: Path) -> Iterator[Any]:
+    """Start a Connect server in a process of its own, and connect to it.
+
+    The client is built directly: the public builder refuses a second kind of session in one process.
+    """
+    import pyspark
+    from pyspark.sql.connect.session import SparkSession
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    settings = {
+        "spark.master": "local[2]",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.memory": MEMORY,
+        "spark.ui.enabled": "false",
+        "spark.sql.shuffle.partitions": "2",
+        "spark.connect.grpc.binding.address": "127.0.0.1",
+        "spark.connect.grpc.binding.port": str(port),
+    }
+    home = find_java_home(os.environ.get("JAVA_HOME"))
+    environment = os.environ | {"SPARK_CONF_DIR": str(conf_directory())} | ({"JAVA_HOME": str(home)} if home else {})
+    submit = Path(pyspark.__file__).parent / "bin" / "spark-submit"
+    options = [word for name, value in settings.items() for word in ("--conf", f"{name}={value}")]
+    server = "org.apache.spark.sql.connect.service.SparkConnectServer"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [submit, *options, "--class", server, "spark-internal"], env=environment, stdout=output, stderr=output
+        )
+    try:
+        deadline = time.monotonic() + _PATIENCE
+        while not _answers(port):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, f"the Connect server does not answer: {log.read_text()}"
+            time.sleep(0.2)
+        session = SparkSession.builder.remote(f"sc://127.0.0.1:{port}").create()
+        yield session
+        session.stop()
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
