@@ -27,7 +27,8 @@ Node: TypeAlias = "bool | str | Verbatim | list[Node] | Object | None"
 """A JSON value; an array is a list."""
 
 _SPACE = r"[ \t\r\n]*+"
-_CHARS = r'[^"\\\x00-\x1f]*+(?:\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4})[^"\\\x00-\x1f]*+)*+'
+# Only single characters repeat possessively: Python before 3.11.5 misreads a possessive group that can backtrack.
+_CHARS = r'[^"\\\x00-\x1f]*+(?:\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4})[^"\\\x00-\x1f]*+)*'
 _KEY = rf'{_SPACE}"({_CHARS})"{_SPACE}:'
 _VALUE = (
     rf'{_SPACE}(?:"({_CHARS})"|(-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?)'

@@ -29,8 +29,8 @@ _split_object = msgspec.json.Decoder(dict[str, Raw]).decode
 _split_array = msgspec.json.Decoder(list[Raw]).decode
 _split_objects = msgspec.json.Decoder(list[dict[str, Raw]]).decode
 _KEY_END = b'":'
-_STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
-_UP_TO_BARE = re.compile(rb'((?:[^"NI-]++|' + _STRING + rb"|-(?!I))*+)(NaN|-?Infinity)", re.DOTALL)
+# A string that never ends is passed over whole, or each of its quotes would be tried as a beginning.
+_STRING_OR_BARE = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*(?:"|\\?\Z)|(NaN|-?Infinity)', re.DOTALL)
 
 
 @dataclass(slots=True)
@@ -62,13 +62,7 @@ def quote_bare(data: bytes) -> bytes:
     >>> quote_bare(b'[NaN, "NaN", -Infinity]')
     b'["NaN", "NaN", "-Infinity"]'
     """
-    parts: list[bytes] = []
-    position = 0
-    while (match := _UP_TO_BARE.match(data, position)) is not None:
-        parts += match[1], b'"', match[2], b'"'
-        position = match.end()
-    parts.append(data[position:])
-    return b"".join(parts)
+    return _STRING_OR_BARE.sub(lambda found: b'"%b"' % found[1] if found[1] else found[0], data)
 
 
 def without_space(text: bytes, depth: int) -> bytes:

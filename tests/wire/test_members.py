@@ -112,3 +112,9 @@ def test_compact_counts_depth_but_not_brackets() -> None:
 )
 def test_without_space(text: str, expected: str) -> None:
     assert without_space(text.encode(), 9).decode() == expected
+
+
+@pytest.mark.parametrize("text", [b'"' + b'\\"' * 300_000, b'"' * 300_001 + b"\\", b'{"a":"' + b"\\u00e9" * 300_000])
+def test_a_string_that_never_ends_is_read_once(text: bytes) -> None:
+    """Were each of its quotes tried as a beginning, this would take minutes."""
+    assert quote_bare(text) == text
