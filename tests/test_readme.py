@@ -17,4 +17,4 @@ def test_the_five_minutes_run(tmp_path: Path) -> None:
         [sys.executable, "-c", "\n".join(blocks)], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert {path.name for path in tmp_path.iterdir()} == {"my-lake", "success.pdf", "curves.pdf"}
+    assert {path.name for path in tmp_path.iterdir()} == {"my-lake", "success.pdf", "curves.pdf", "ancestry.pdf"}

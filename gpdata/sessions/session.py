@@ -53,7 +53,9 @@ def spark(preset: str = "local", **overrides: str) -> SparkSession:
             "for spark.driver.memory"
         )
     environment = spark_environment()
-    if environment.spark_home and "pyspark" not in sys.modules:
+    # Only a site's own Spark has this folder; where SPARK_HOME names an installed pyspark there is nothing to find.
+    own = environment.spark_home and (Path(environment.spark_home) / "python" / "lib").is_dir()
+    if own and "pyspark" not in sys.modules:
         import findspark
 
         findspark.init(environment.spark_home)

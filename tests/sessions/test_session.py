@@ -99,6 +99,29 @@ def test_a_live_session_is_given_back_or_the_difference_told(sessions: Callable[
     assert live.conf.get("spark.driver.host") == "127.0.0.1"
 
 
+SITE = """
+import gpdata, sys
+from gpdata.errors import InvalidInput
+try:
+    gpdata.spark(spark__master="local[1]")
+except ImportError:
+    pass
+print([path for path in sys.path if "site-spark" in path])
+"""
+
+
+def test_a_sites_own_spark_is_found(tmp_path: Path) -> None:
+    """A stand-in for the site's Spark, which cannot be had from a package: its Python is what gets imported."""
+    python = tmp_path / "site-spark" / "python"
+    (python / "lib").mkdir(parents=True)
+    (python / "lib" / "py4j-0.10.9.9-src.zip").write_bytes(b"PK\x05\x06" + bytes(18))
+    (python / "pyspark").mkdir()
+    (python / "pyspark" / "__init__.py").write_text("raise ImportError('the site Spark was imported')")
+    environment = os.environ | {"SPARK_HOME": str(tmp_path / "site-spark")}
+    done = subprocess.run([sys.executable, "-c", SITE], env=environment, capture_output=True, text=True, check=True)
+    assert str(python) in done.stdout
+
+
 def test_wrong_settings_are_told() -> None:
     with pytest.raises(InvalidInput, match=r"begin with 'spark\."):
         gpdata.spark(driver__memory="1g")
