@@ -130,15 +130,17 @@ class Transformer:
         files = [spool.file(id_) for id_ in manifest.files]
         present = [file for file in files if file is not None]
         committed = [self.lake.tables[name].committed_batch() >= manifest.batch for name in COMMIT_ORDER]
-        collecting = len(present) < len(files)  # every receipt was written before
-        if not present or (collecting and all(committed)):
-            self._finish(spool, manifest.batch, manifest.files)
-            return Account()
-        if collecting and any(committed):
+        # Every line that is stored has a row in the table that is committed last; the others may have none of it.
+        done = committed[-1]
+        missing = len(present) < len(files)  # removed by the collection, which begins after the receipts
+        if missing and any(committed) and not done:
             raise LakeDamaged(
                 f"batch {manifest.batch} of {self.lake.path} is half committed, and of its spool files in "
                 f"{spool.path} {len(files) - len(present)} are gone; put them back, or restore the lake"
             )
+        if not present or (missing and done):
+            self._finish(spool, manifest.batch, manifest.files)
+            return Account()
         return self._make(spool, manifest.batch, present)
 
     def _make(self, spool: Spool, number: int, files: list[SpoolFile]) -> Account:

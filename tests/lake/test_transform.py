@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from gpdata.errors import LakeBusy
+from gpdata.errors import LakeBusy, LakeDamaged
 from gpdata.lake import Account, Lake, Transformer
 from gpdata.lake.compaction import compact
 from gpdata.lake.verify import verify
@@ -207,6 +207,57 @@ def test_a_stop_anywhere_in_a_transform_leaves_nothing_undone(tmp_path: Path) ->
         assert not list((lake.path / "manifests").iterdir())
 
     assert _walk(work, check, every=2) > 60
+
+
+def test_a_stop_anywhere_in_a_batch_of_several_files_of_a_known_run_needs_no_person(tmp_path: Path) -> None:
+    """A live run: many files a batch, and nothing for the table of runs."""
+    calm = Lake.create(tmp_path / "calm")
+    record(calm, run_lines(generations=4))
+    expected = contents(calm.path)
+    number = 0
+
+    def work(disk: Disk) -> None:
+        nonlocal number
+        number += 1
+        lake = Lake.create(tmp_path / str(number))
+        first, *others = run_lines(generations=4)
+        record(lake, [first])
+        for text in others:
+            lake.spool().write([text], Meta("recorder"))
+        Transformer(Lake.open(lake.path, disk=disk)).run()
+
+    def check() -> None:
+        lake = Lake.open(tmp_path / str(number))
+        assert contents(lake.path)["generations"].num_rows in (1, 4)
+        Transformer(lake).run()
+        assert contents(lake.path) == expected
+        assert lake.spool().pending() == []
+        assert errors(lake) == []
+
+    assert _walk(work, check) > 25
+
+
+def test_spool_files_that_vanish_from_a_half_committed_batch_are_told(tmp_path: Path) -> None:
+    lake = Lake.create(tmp_path / "lake")
+
+    class BeforeTheSecondCommit(Disk):
+        commits = 0
+
+        def link(self, source: Path, target: Path) -> None:
+            self.commits += 1
+            if self.commits == 2:
+                raise Stop
+            super().link(source, target)
+
+    file = lake.spool().write(run_lines(), Meta("recorder"))
+    with pytest.raises(Stop):
+        Transformer(Lake.open(lake.path, disk=BeforeTheSecondCommit())).run()
+    file.path.rename(tmp_path / "elsewhere")
+    with pytest.raises(LakeDamaged, match="half committed"):
+        Transformer(lake).run()
+    (tmp_path / "elsewhere").rename(file.path)
+    assert Transformer(lake).run().accepted == 5
+    assert errors(lake) == []
 
 
 def test_a_stop_anywhere_in_a_compaction_loses_no_row(tmp_path: Path) -> None:
