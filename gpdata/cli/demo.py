@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from gpdata.analyses import last_generation, success_table
-from gpdata.cli.options import chosen_engine, engine_option
+from gpdata.cli.options import chosen_engine, engine_option, need_deap, usual_groups
 from gpdata.config import settings
 from gpdata.convert import to_arrow
 from gpdata.errors import InvalidInput
@@ -44,7 +43,7 @@ def demo(lake: str, report: str, captures: str | None, engine: str, quick: bool)
     account = _evolve(lake, quick) if captures is None else _import(lake, captures)
     click.echo(_said(account, lake), err=True)
     lab = open_lab(lake, engine=chosen_engine(engine))
-    by = tuple(key for key in ("problem", "parent-selection") if key == "problem" or key in lab.config_keys)
+    by = usual_groups(lab)
     from gpdata.report import write_report
 
     page = write_report(lab, report, by=by, title="The demo of gpdata")
@@ -53,11 +52,7 @@ def demo(lake: str, report: str, captures: str | None, engine: str, quick: bool)
 
 
 def _evolve(lake: str, quick: bool) -> Account:
-    if find_spec("deap") is None:
-        raise InvalidInput(
-            "the demo evolves with DEAP, which is not installed; install it with pip install 'gpdata[deap]', or "
-            "name a folder of recorder streams with --captures"
-        )
+    need_deap(", or name a folder of recorder streams with --captures")
     from gpdata.demo.runs import run_demo
 
     with _progress("evolve", "runs") as step:

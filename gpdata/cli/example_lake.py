@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
-from gpdata.errors import InvalidInput
+from gpdata.cli.options import need_deap
 
 
 @click.command("example-lake")
@@ -20,11 +19,7 @@ def example_lake(lake: str) -> None:
     again, the lake has the same rows, and the notebooks show the same numbers. A lake that an interrupted
     command left is completed.
     """
-    if find_spec("deap") is None:
-        raise InvalidInput(
-            "the example's runs are evolved with DEAP, which is not installed; "
-            "install it with pip install 'gpdata[deap]'"
-        )
+    need_deap()
     from gpdata.demo.example import PLANS, make_example_lake
 
     # Without a terminal only the label is printed.

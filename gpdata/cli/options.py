@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gpdata.config import settings
 from gpdata.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from gpdata.lab import Lab
 
 FOUND_PROBLEMS = 1
 QUARANTINED = 3
@@ -49,6 +53,19 @@ def chosen_engine(name: str) -> Any:
     from gpdata.sessions import spark
 
     return spark()
+
+
+def usual_groups(lab: Lab) -> tuple[str, ...]:
+    """Return what runs are grouped by where nothing else is said: the problem, and how parents are selected."""
+    return ("problem", *(key for key in ("parent-selection",) if key in lab.config_keys))
+
+
+def need_deap(advice: str = "") -> None:
+    """Say how to install DEAP where it is not; `advice` follows."""
+    if find_spec("deap") is None:
+        raise InvalidInput(
+            f"this evolves with DEAP, which is not installed; install it with pip install 'gpdata[deap]'{advice}"
+        )
 
 
 def human_bytes(size: int) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from gpdata.cli.options import chosen_engine, chosen_lake, engine_option, lake_argument
+from gpdata.cli.options import chosen_engine, chosen_lake, engine_option, lake_argument, usual_groups
 from gpdata.lab import open as open_lab
 
 
@@ -31,5 +31,5 @@ def report(
 
     lab = open_lab(chosen_lake(lake_argument, lake_option), engine=chosen_engine(engine))
     options = {"title": title} if title else {}
-    groups = by or tuple(k for k in ("problem", "parent-selection") if k == "problem" or k in lab.config_keys)
+    groups = by or usual_groups(lab)
     click.echo(write_report(lab, Path(output), by=groups, **options))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -88,7 +89,7 @@ def _packaged() -> Path:
 
 def _wrap(home: Path, java: Path) -> None:
     (home / "bin").mkdir(parents=True, exist_ok=True)
-    fresh = home / "bin" / f"java.{tempfile.gettempprefix()}{id(home)}"
+    fresh = home / "bin" / f"java.{os.getpid()}"  # a name of this process, then put in place at once
     fresh.write_text(_WRAPPER.format(java=java))
     fresh.chmod(0o755)
     fresh.replace(home / "bin" / "java")

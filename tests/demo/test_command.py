@@ -77,7 +77,7 @@ def test_what_is_wrong_is_said_before_anything_is_done(
 
 def test_without_deap_the_demo_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("gpdata.cli.demo.find_spec", lambda name: None)
+    monkeypatch.setattr("gpdata.cli.options.find_spec", lambda name: None)
     result = run()
     assert result.exit_code == 2
     assert "pip install 'gpdata[deap]'" in result.stderr

@@ -103,7 +103,7 @@ def test_runs_of_another_deap_are_others(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_without_deap_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gpdata.cli.example_lake.find_spec", lambda name: None)
+    monkeypatch.setattr("gpdata.cli.options.find_spec", lambda name: None)
     result = run("--lake", tmp_path / "lake")
     assert result.exit_code == 2
     assert "pip install 'gpdata[deap]'" in result.stderr
