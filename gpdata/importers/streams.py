@@ -195,9 +195,9 @@ class _Import:
         """Return what is known of lines of a source."""
         return Meta(source="import", owner=self._owner, origin=source, line_numbers=tuple(numbers), receipt=True)
 
-    def writer(self, stack: ExitStack) -> SpoolWriter:
-        """Open a spool file."""
-        return stack.enter_context(self._transformer.spool.writer())
+    def writer(self, stack: ExitStack, source: str) -> SpoolWriter:
+        """Open a spool file for lines of a source."""
+        return stack.enter_context(self._transformer.spool.writer(self.meta(source, [])))
 
 
 class _Chunk:
@@ -211,7 +211,7 @@ class _Chunk:
     def add(self, line: Line) -> int:
         """Add a line; return the raw bytes so far."""
         if self._writer is None:
-            self._writer = self._run.writer(self._stack)
+            self._writer = self._run.writer(self._stack, self._source)
         self._writer.add(line.content)
         self._numbers.append(line.number)
         return self._writer.raw_bytes

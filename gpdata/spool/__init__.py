@@ -2,7 +2,22 @@
 
 from gpdata.spool.disk import Disk
 from gpdata.spool.frames import Damage
+from gpdata.spool.incoming import Anything, Incoming, Ledger, Outcome
 from gpdata.spool.quarantine import Entry, Quarantine
-from gpdata.spool.spool import Meta, Spool, SpoolFile, SpoolWriter
+from gpdata.spool.spool import Key, Meta, Spool, SpoolFile, SpoolWriter
 
-__all__ = ["Damage", "Disk", "Entry", "Meta", "Quarantine", "Spool", "SpoolFile", "SpoolWriter"]
+__all__ = [
+    "Anything",
+    "Damage",
+    "Disk",
+    "Entry",
+    "Incoming",
+    "Key",
+    "Ledger",
+    "Meta",
+    "Outcome",
+    "Quarantine",
+    "Spool",
+    "SpoolFile",
+    "SpoolWriter",
+]

@@ -7,6 +7,7 @@ place that fails, stops or forgets at any of them.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,6 +19,10 @@ class Disk:
         """Create a directory and its parents, durably."""
         missing = [path, *path.parents]
         missing = missing[: next(i for i, p in enumerate(missing) if p.is_dir())]
+        if missing:
+            # Who made the one that is there may have been killed before its name was durable.
+            with suppress(PermissionError):
+                self.sync_directory(missing[-1].parent.parent)
         for directory in reversed(missing):
             directory.mkdir(exist_ok=True)
             self.sync_directory(directory.parent)
@@ -45,7 +50,10 @@ class Disk:
 
     def rename(self, source: Path, target: Path) -> None:
         """Rename a file, replacing the target; durable after `sync_directory` of both parents."""
-        source.replace(target)
+        if target.exists() and target.samefile(source):
+            source.unlink()  # a crash left both names: renaming one to the other would do nothing
+        else:
+            source.replace(target)
 
     def link(self, source: Path, target: Path) -> None:
         """Give a file a second name; raises FileExistsError where the target exists."""

@@ -74,10 +74,13 @@ class Quarantine:
                 self.disk.sync(file)
             id_ = identity.hexdigest()[:16]
             path = self._entry(id_)
-            if path.exists():
+            if path.exists() and self._raw(id_).exists():
+                self.disk.sync_directory(self.path)  # whoever added it may have been killed before this
                 return self._read(path)
             entry = Entry(id_, code, detail, size, content.hexdigest(), **known)
             self.disk.rename(temporary, self._raw(id_))
+            # Two names of one directory may come to the disk in any order; an entry has its bytes.
+            self.disk.sync_directory(self.path)
             self.disk.write(path, msgspec.json.encode(entry), self.path)
             return entry
         finally:

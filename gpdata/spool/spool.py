@@ -1,13 +1,15 @@
 """The spool: a Maildir of compressed newline-delimited JSON, durable before anything is promised.
 
-`tmp/` holds unfinished files, `new/` complete ones, `meta/` what the channel knows about each, `trash/` what
-is being removed. A file is in `new/` only after its bytes and its `meta/` entry are on the disk.
+`tmp/` holds unfinished files, `new/` complete ones, `done/` those whose lines are stored in the lake and that
+wait for the end of a grace period, `trash/` what is being removed. What the channel knows of a file's lines
+stands in the file, before them and, with what is known at the end only, behind them.
 """
 
 from __future__ import annotations
 
 import os
 import secrets
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -20,11 +22,27 @@ from typing import BinaryIO, Self
 import msgspec
 
 from gpdata.errors import InvalidInput
+from gpdata.spool import zstd
 from gpdata.spool.disk import Disk
-from gpdata.spool.frames import Damage, frame, lines
+from gpdata.spool.frames import QUICK, Damage, Note, first_note, frame, frames, note
 
 _SUFFIX = ".ndjson.zst"
-_FOLDERS = ("tmp", "new", "meta", "trash")
+_FOLDERS = ("tmp", "new", "done", "trash")
+_STAMP = 20
+"""Digits of the nanoseconds with which an id begins."""
+_HEAD_BYTES = 64 << 10
+_PIECE = 1 << 20
+_LENGTH = b"%010d"
+_LENGTH_BYTES = len(note(_LENGTH % 0))
+
+
+class Key(msgspec.Struct, frozen=True, array_like=True):
+    """A line as far as it was read when it was taken in."""
+
+    run_uuid: str
+    generation: int
+    sha256: str
+    """Of the line without its newline, in hex."""
 
 
 class Meta(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -42,6 +60,8 @@ class Meta(msgspec.Struct, frozen=True, omit_defaults=True):
     """Size of the lines before compression; the writer fills it in."""
     receipt: bool = False
     """Whether the writer waits for an account of what became of each line."""
+    keys: tuple[Key, ...] | None = None
+    """The lines, where the channel told them apart; a file that has lines it could not has None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +91,21 @@ class Spool:
         self.path = Path(path)
         self.disk = disk or Disk()
         self._clock = clock
+        self._newest: int | None = None
+        self._naming = threading.Lock()
         for folder in _FOLDERS:
             if not (self.path / folder).is_dir():
                 self.disk.make_directory(self.path / folder)
 
-    def writer(self) -> SpoolWriter:
-        """Open a new spool file for writing."""
-        # The clock orders files; the random part keeps writers of the same nanosecond apart.
-        name = f"{self._clock():020d}-{os.getpid():07d}-{secrets.token_hex(4)}"
-        return SpoolWriter(self, name)
+    def writer(self, meta: Meta) -> SpoolWriter:
+        """Open a new spool file for writing.
+
+        Parameters
+        ----------
+        meta : Meta
+            What the channel knows about its lines beforehand.
+        """
+        return SpoolWriter(self, meta)
 
     def write(self, data: Iterable[bytes], meta: Meta) -> SpoolFile:
         """Store lines durably: when this returns, they survive a crash.
@@ -96,80 +122,119 @@ class Spool:
         SpoolFile
             The complete file.
         """
-        with self.writer() as writer:
+        with self.writer(meta) as writer:
             for line in data:
                 writer.add(line)
-            return writer.commit(meta)
+            return writer.commit()
+
+    def next_id(self) -> str:
+        """Return the id of a file that is committed now: behind those that are pending, also where the clock went back.
+
+        Of two lines of one key the first that was acknowledged stays, so the order of commits counts.
+        """
+        if self._newest is None:
+            self._newest = max((int(file.id[:_STAMP]) for file in self.pending()), default=0)
+        with self._naming:
+            self._newest = max(self._clock(), self._newest + 1)
+            # The random part keeps the writers of several processes apart.
+            return f"{self._newest:0{_STAMP}d}-{os.getpid():07d}-{secrets.token_hex(4)}"
 
     def pending(self) -> list[SpoolFile]:
         """Return the complete files, oldest first."""
-        found = []
-        for path in (self.path / "new").iterdir():
-            if path.name.endswith(_SUFFIX):
-                with suppress(FileNotFoundError):  # collected in between by the lock's holder
-                    found.append(SpoolFile(path.name.removesuffix(_SUFFIX), path, path.stat().st_size))
-        return sorted(found, key=lambda file: file.id)
+        return self._files("new")
+
+    def settle(self) -> None:
+        """Bring the names of the complete files to the disk: a writer may have been killed before its last sync."""
+        self.disk.sync_directory(self.path / "new")
+
+    def retired(self) -> list[SpoolFile]:
+        """Return the files that wait for the end of their grace period, oldest first."""
+        return self._files("done")
 
     def file(self, id_: str) -> SpoolFile | None:
-        """Return the complete file of that id, or None where it was collected."""
-        path = self._new(id_)
+        """Return the complete file of that id, or None where it was retired or collected."""
+        path = self._path("new", id_)
         return SpoolFile(id_, path, path.stat().st_size) if path.exists() else None
 
     def read(self, file: SpoolFile) -> Iterator[bytes | Damage]:
         """Yield the lines of a file, and its damaged stretches where they stand."""
-        return lines(file.path.read_bytes())
+        return (part for part in frames(file.path.read_bytes()) if not isinstance(part, Note))
 
-    def meta(self, file: SpoolFile) -> Meta:
-        """Return what the channel knew; a missing or damaged entry reads as an unknown source."""
-        try:
-            return msgspec.json.decode(self._meta(file.id).read_bytes(), type=Meta)
-        except (FileNotFoundError, msgspec.DecodeError):
-            return Meta(source="unknown")
+    def meta(self, file: SpoolFile) -> Meta | None:
+        """Return what the channel knew of the lines; None where no note of the file can be read.
+
+        The note behind the lines says most; where it is damaged, the one before them stands in.
+        """
+        with file.path.open("rb") as opened:
+            return _meta(_trailer(opened, file.size)) or _meta(opened.read(_HEAD_BYTES))
+
+    def retire(self, ids: Iterable[str]) -> None:
+        """Set files aside whose every line is stored elsewhere for good, until their grace period is over."""
+        moved = [self._path("new", id_) for id_ in ids]
+        moved = [path for path in moved if path.exists()]
+        for path in moved:
+            self.disk.rename(path, self.path / "done" / path.name)
+        if moved:
+            self.disk.sync_directory(self.path / "done")
+            self.disk.sync_directory(self.path / "new")
 
     def collect(self, ids: Iterable[str]) -> None:
         """Remove files whose every line is stored elsewhere for good: rename, make durable, then unlink."""
         trash = self.path / "trash"
         moved = []
         for id_ in ids:
-            for path in (self._new(id_), self._meta(id_)):
+            for folder in ("new", "done"):
+                path = self._path(folder, id_)
                 if path.exists():
                     self.disk.rename(path, trash / path.name)
                     moved.append(trash / path.name)
         if not moved:
             return
         self.disk.sync_directory(self.path / "new")
-        self.disk.sync_directory(self.path / "meta")
+        self.disk.sync_directory(self.path / "done")
         self.disk.sync_directory(trash)
         for path in moved:
             self.disk.remove(path)
 
     def sweep(self, *, older_than: float = 24 * 3600.0) -> None:
-        """Finish interrupted collections, and remove what writers left unfinished long ago."""
+        """Finish interrupted collections, and remove what writers that are gone left unfinished long ago."""
         for path in (self.path / "trash").iterdir():
             self.disk.remove(path)
         limit = self._clock() / 1e9 - older_than
         for path in (self.path / "tmp").iterdir():
             with suppress(FileNotFoundError):
-                if path.stat().st_mtime < limit:
+                if path.stat().st_mtime < limit and not _writer_is_alive(path):
                     self.disk.remove(path)
 
-    def _new(self, id_: str) -> Path:
-        return self.path / "new" / (id_ + _SUFFIX)
+    def _files(self, folder: str) -> list[SpoolFile]:
+        found = []
+        for path in (self.path / folder).iterdir():
+            if path.name.endswith(_SUFFIX):
+                with suppress(FileNotFoundError):  # moved on in between by the lock's holder
+                    found.append(SpoolFile(path.name.removesuffix(_SUFFIX), path, path.stat().st_size))
+        return sorted(found, key=lambda file: file.id)
 
-    def _meta(self, id_: str) -> Path:
-        return self.path / "meta" / (id_ + ".json")
+    def _path(self, folder: str, id_: str) -> Path:
+        return self.path / folder / (id_ + _SUFFIX)
 
 
 class SpoolWriter:
-    """A spool file that is being written; leaving the `with` block without `commit` drops it."""
+    """A spool file that is being written; leaving the `with` block without `commit` drops it.
 
-    def __init__(self, spool: Spool, name: str) -> None:
+    Lines come whole (`add`) or in pieces (`feed`, then `end` or `drop`).
+    """
+
+    def __init__(self, spool: Spool, meta: Meta) -> None:
         self._spool = spool
-        self._name = name
-        self._path = spool.path / "tmp" / (name + _SUFFIX)
+        self._meta = meta
+        self._path = spool.path / "tmp" / f"{os.getpid():07d}-{secrets.token_hex(8)}{_SUFFIX}"
         self._file: BinaryIO | None = spool.disk.create(self._path)
+        self._compressor: zstd.ZstdCompressor | None = None
+        self._begun: int | None = None
+        self._fed = 0
         self.lines = 0
         self.raw_bytes = 0
+        self._file.write(note(msgspec.json.encode(meta)))
 
     def __enter__(self) -> Self:
         return self
@@ -178,7 +243,8 @@ class SpoolWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):  # on a full disk closing fails, too; nothing of the file is wanted
+                self._file.close()
             self._spool.disk.remove(self._path)
 
     def add(self, line: bytes) -> None:
@@ -189,21 +255,116 @@ class SpoolWriter:
         self.lines += 1
         self.raw_bytes += len(line) + 1
 
-    def commit(self, meta: Meta) -> SpoolFile:
-        """Make the file durable and visible; after this returns its lines survive a crash."""
+    def feed(self, piece: bytes | memoryview) -> None:
+        """Append a piece, which holds no newline, to the line that is being written."""
+        file = self._open()
+        if self._begun is None:
+            self._begun, self._fed = file.tell(), 0
+            self._compressor = self._compressor or zstd.ZstdCompressor(options=QUICK)
+        assert self._compressor is not None
+        file.write(self._compressor.compress(piece))
+        self._fed += len(piece)
+
+    def end(self) -> None:
+        """End the line that is being written."""
+        assert self._compressor is not None
+        self._open().write(self._compressor.compress(b"\n", zstd.ZstdCompressor.FLUSH_FRAME))
+        self._begun = None
+        self.lines += 1
+        self.raw_bytes += self._fed + 1
+
+    def drop(self) -> None:
+        """Take the line that is being written out again."""
+        if self._begun is not None:
+            assert self._compressor is not None
+            self._compressor.flush()
+            self._open().seek(self._begun)
+            self._open().truncate()
+            self._begun = None
+
+    def begun(self) -> bytes:
+        """Return the line that is being written, as far as it was fed."""
+        return b"".join(self.pieces())
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the line that is being written, as far as it was fed, in pieces of bounded size."""
+        if self._begun is None:
+            return
+        file = self._open()
+        assert self._compressor is not None
+        file.write(self._compressor.flush(zstd.ZstdCompressor.FLUSH_BLOCK))
+        file.flush()
+        decompressor = zstd.ZstdDecompressor()
+        with self._path.open("rb") as written:
+            written.seek(self._begun)
+            while data := written.read(_PIECE):
+                yield decompressor.decompress(data, max_length=_PIECE)
+                while not decompressor.needs_input:
+                    yield decompressor.decompress(b"", max_length=_PIECE)
+
+    def commit(self, meta: Meta | None = None) -> SpoolFile:
+        """Make the file durable and visible; after this returns its lines survive a crash.
+
+        Parameters
+        ----------
+        meta : Meta, optional
+            What is known at the end; what was known at the beginning where it is left out.
+        """
         spool, file = self._spool, self._open()
+        if self._begun is not None:
+            raise InvalidInput("a spool file was committed inside a line; end or drop the line first")
+        trailer = note(msgspec.json.encode(msgspec.structs.replace(meta or self._meta, raw_bytes=self.raw_bytes)))
+        file.write(trailer + note(_LENGTH % len(trailer)))
         # A failed sync leaves the `with` block by its exception: the file is dropped, never synced again.
         spool.disk.sync(file)
         file.close()
         self._file = None
-        entry = msgspec.json.encode(msgspec.structs.replace(meta, raw_bytes=self.raw_bytes))
-        spool.disk.write(spool.path / "meta" / f"{self._name}.json", entry, spool.path / "tmp")
-        target = spool.path / "new" / self._path.name
+        id_ = spool.next_id()
+        target = spool.path / "new" / (id_ + _SUFFIX)
         spool.disk.rename(self._path, target)
         spool.disk.sync_directory(target.parent)
-        return SpoolFile(self._name, target, target.stat().st_size)
+        return SpoolFile(id_, target, target.stat().st_size)
 
     def _open(self) -> BinaryIO:
         if self._file is None:
             raise InvalidInput("this spool file is committed; open another writer for more lines")
         return self._file
+
+
+def is_alive(process: int) -> bool:
+    """Whether a process of this machine has that number."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _writer_is_alive(path: Path) -> bool:
+    """Whether the process that a file of `tmp/` is named for lives; the clock may be wrong about the file's age."""
+    process = path.name.partition("-")[0]
+    return process.isdecimal() and is_alive(int(process))
+
+
+def _trailer(file: BinaryIO, size: int) -> bytes:
+    """Return the note behind the lines, as far as it can be found; the file is at its beginning afterwards."""
+    file.seek(max(0, size - _LENGTH_BYTES))
+    length = first_note(file.read())
+    found = b""
+    if length is not None and length.content.isdigit():
+        file.seek(max(0, size - _LENGTH_BYTES - int(length.content)))
+        found = file.read(int(length.content))
+    file.seek(0)
+    return found
+
+
+def _meta(data: bytes) -> Meta | None:
+    found = first_note(data)
+    if found is None:
+        return None
+    try:
+        return msgspec.json.decode(found.content, type=Meta)
+    except msgspec.DecodeError:
+        return None

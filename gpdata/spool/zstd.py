@@ -5,6 +5,9 @@ import sys
 if sys.version_info >= (3, 14):
     from compression.zstd import (
         CompressionParameter,
+        DecompressionParameter,
+        ZstdCompressor,
+        ZstdDecompressor,
         ZstdError,
         ZstdFile,
         compress,
@@ -12,7 +15,17 @@ if sys.version_info >= (3, 14):
         get_frame_size,
     )
 else:
-    from backports.zstd import CompressionParameter, ZstdError, ZstdFile, compress, decompress, get_frame_size
+    from backports.zstd import (
+        CompressionParameter,
+        DecompressionParameter,
+        ZstdCompressor,
+        ZstdDecompressor,
+        ZstdError,
+        ZstdFile,
+        compress,
+        decompress,
+        get_frame_size,
+    )
 
 CHECKED: dict[int, int] = {CompressionParameter.checksum_flag: 1}
 """Options of a frame that carries a checksum of its content."""
@@ -20,6 +33,9 @@ CHECKED: dict[int, int] = {CompressionParameter.checksum_flag: 1}
 __all__ = [
     "CHECKED",
     "CompressionParameter",
+    "DecompressionParameter",
+    "ZstdCompressor",
+    "ZstdDecompressor",
     "ZstdError",
     "ZstdFile",
     "compress",

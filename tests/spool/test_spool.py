@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from gpdata.errors import InvalidInput
 from gpdata.spool import Damage, Disk, Meta, Spool, zstd
-from gpdata.spool.frames import frame, lines
+from gpdata.spool.frames import frame
+from gpdata.spool.frames import frames as lines
 
 LINES = st.lists(st.binary(max_size=200).filter(lambda b: b"\n" not in b), max_size=8)
 
@@ -59,8 +60,53 @@ def test_meta_comes_back(tmp_path: Path) -> None:
         (7,),
         2,
     )
-    (tmp_path / "meta" / f"{file.id}.json").write_text("{torn")
-    assert spool.meta(file).source == "unknown"
+
+
+def test_meta_survives_damage_to_either_of_its_two_notes(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    with spool.writer(Meta("upload", "ada")) as writer:
+        writer.add(b"x")
+        file = writer.commit(Meta("upload", "ada", line_numbers=(7,)))
+    whole = file.path.read_bytes()
+    file.path.write_bytes(whole[:20] + b"?" + whole[21:])
+    assert spool.meta(file) == Meta("upload", "ada", line_numbers=(7,), raw_bytes=2)
+    assert [part for part in spool.read(file) if isinstance(part, bytes)] == [b"x"]
+    file.path.write_bytes(whole[:-40] + b"?" + whole[-39:])
+    assert spool.meta(file) == Meta("upload", "ada")
+    file.path.write_bytes(whole[:20] + b"?" + whole[21:-40] + b"?" + whole[-39:])
+    assert spool.meta(file) is None
+
+
+def test_a_line_in_pieces_is_the_line(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    with spool.writer(Meta("upload")) as writer:
+        for piece in (b'{"a"', b":1", b"}"):
+            writer.feed(piece)
+        assert writer.begun() == b'{"a":1}'
+        writer.end()
+        writer.feed(b"dropped")
+        writer.drop()
+        writer.feed(b"begun, seen ")
+        assert writer.begun() == b"begun, seen "
+        writer.feed(b"and ended")
+        with pytest.raises(InvalidInput, match="inside a line"):
+            writer.commit()
+        writer.end()
+        file = writer.commit()
+    assert list(spool.read(file)) == [b'{"a":1}', b"begun, seen and ended"]
+    meta = spool.meta(file)
+    assert meta is not None
+    assert meta.raw_bytes == 8 + 22
+
+
+def test_files_wait_for_their_grace_period(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    files = [spool.write([b"%d" % i], Meta("import")) for i in range(2)]
+    spool.retire([file.id for file in files])
+    assert spool.pending() == []
+    assert [file.id for file in spool.retired()] == [file.id for file in files]
+    spool.collect([files[0].id])
+    assert [file.id for file in spool.retired()] == [files[1].id]
 
 
 def test_files_are_listed_in_the_order_of_their_commit_and_collected(tmp_path: Path) -> None:
@@ -75,7 +121,7 @@ def test_files_are_listed_in_the_order_of_their_commit_and_collected(tmp_path: P
 
 def test_an_unfinished_file_is_never_listed(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
-    with spool.writer() as writer:
+    with spool.writer(Meta("import")) as writer:
         writer.add(b"lost on purpose")
         assert spool.pending() == []
     assert spool.pending() == []
@@ -83,7 +129,7 @@ def test_an_unfinished_file_is_never_listed(tmp_path: Path) -> None:
 
 
 def test_a_newline_inside_a_line_is_refused(tmp_path: Path) -> None:
-    with Spool(tmp_path).writer() as writer, pytest.raises(InvalidInput, match="newline inside"):
+    with Spool(tmp_path).writer(Meta("import")) as writer, pytest.raises(InvalidInput, match="newline inside"):
         writer.add(b"a\nb")
 
 
@@ -102,10 +148,14 @@ def test_sweep_removes_old_leftovers_only(tmp_path: Path) -> None:
     spool = Spool(tmp_path, clock=lambda: 10**18)
     fresh = tmp_path / "tmp" / "fresh"
     fresh.write_bytes(b"")
-    old = tmp_path / "tmp" / "old"
+    old = tmp_path / "tmp" / f"{2**22 + 1}-old"
     old.write_bytes(b"")
     os.utime(old, (1, 1))
+    ours = tmp_path / "tmp" / f"{os.getpid():07d}-ours"
+    ours.write_bytes(b"")
+    os.utime(ours, (1, 1))
     os.utime(fresh, (10**9, 10**9))
     spool.sweep()
     assert fresh.exists()
+    assert ours.exists()
     assert not old.exists()
