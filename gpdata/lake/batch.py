@@ -6,7 +6,9 @@ again after a crash, to the same rows in the same files.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
 
 import msgspec
 import pyarrow as pa
@@ -17,7 +19,7 @@ from gpdata.lake.lake import Lake
 from gpdata.lake.parquet import QUICK, Profile, TableWriter
 from gpdata.schema import GENERATIONS, INDIVIDUALS, RUNS
 from gpdata.spool import Damage, Meta, Spool, SpoolFile
-from gpdata.wire import Decoded, Limits, Origin, Rejection, decode
+from gpdata.wire import Decoded, Limits, Origin, Rejection, decode_lines
 from gpdata.wire.limits import MOST_LINE_BYTES
 
 COMMIT_ORDER = (INDIVIDUALS.name, RUNS.name, GENERATIONS.name)
@@ -28,11 +30,16 @@ REFUSALS = {
     "other_owner": "the run belongs to somebody else, its first uploader",
     "spool_damaged": "these bytes of a spool file cannot be read",
     "internal_error": "gpdata failed on this line; replay it after an upgrade",
+    "too_heavy": "making rows of this line takes more memory than the transform has, or kills it",
 }
 """Codes with which a batch sets a line aside, beside those of `gpdata.wire.REJECTIONS`."""
 
+UNAUTHENTICATED = "plain"
+"""The source of lines that came by plain TCP, from nobody knows whom."""
+
 # How long a line may be was the intake's to say; here only what Arrow can hold counts.
 _LIMITS = Limits(line_bytes=MOST_LINE_BYTES)
+_CHUNK_BYTES = 4 << 20  # lines are read together up to here: beyond, more gains little and takes memory
 
 
 class Account(msgspec.Struct):
@@ -50,6 +57,17 @@ class Account(msgspec.Struct):
         """Add another account to this one."""
         for name in self.__struct_fields__:
             setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line of a spool file, and what is known of it before it is read."""
+
+    raw: bytes
+    refusal: Rejection | None
+    meta: Meta
+    position: int
+    account: Account
 
 
 class Batch:
@@ -74,35 +92,54 @@ class Batch:
         self._index = index
         self._missing = [t for t in COMMIT_ORDER if lake.tables[t].committed_batch() < number]
         self._writers: dict[str, TableWriter] = {}
+        self._heavy: Mapping[str, Collection[int]] = {}
         self.accounts: dict[str, Account] = {}
 
-    def make(self, files: list[SpoolFile]) -> None:
-        """Turn the files into committed rows and quarantine entries; all of it is on the disk on return."""
+    def make(self, files: list[SpoolFile], heavy: Mapping[str, Collection[int]] | None = None) -> None:
+        """Turn the files into committed rows and quarantine entries; all of it is on the disk on return.
+
+        `heavy` has the positions, by file, of lines that are set aside unread: they killed the reader.
+        """
         with ExitStack() as stack:
-            for file in files:
-                self.accounts[file.id] = self._file(file, stack)
+            for chunk in _chunks(self._lines(files, heavy or {})):
+                self._chunk(chunk, stack)
             self._commit()
 
-    def _file(self, file: SpoolFile, stack: ExitStack) -> Account:
-        meta = self._spool.meta(file)
-        origin = Origin(source=meta.source, owner=meta.owner, received_at=meta.received_at)
-        account = Account()
-        refusal: Rejection | None
-        for position, line in enumerate(self._spool.read(file)):
-            account.lines += 1
-            if isinstance(line, Damage):
-                detail = f"the spool file {file.id} is damaged here: {line.reason}"
-                refusal, raw = Rejection("spool_damaged", detail), line.raw
-            else:
-                decoded, raw = _decode(line, origin), line
-                refusal = self._judge(decoded, meta, account, stack) if isinstance(decoded, Decoded) else decoded
-            if refusal is not None:
-                account.quarantined += 1
-                self._quarantine(refusal, raw, meta, position)
-        return account
+    def _lines(self, files: list[SpoolFile], heavy: Mapping[str, Collection[int]]) -> Iterator[_Line]:
+        for file in files:
+            account = self.accounts[file.id] = Account()
+            meta = self._spool.meta(file)
+            for position, line in enumerate(self._spool.read(file)):
+                raw, refusal = line.raw if isinstance(line, Damage) else line, None
+                if isinstance(line, Damage):
+                    refusal = Rejection("spool_damaged", f"the spool file {file.id} is damaged here: {line.reason}")
+                elif meta is None:
+                    detail = f"the spool file {file.id} no longer says who sent this line"
+                    refusal = Rejection("spool_damaged", detail)
+                elif position in heavy.get(file.id, ()):
+                    refusal = Rejection("too_heavy", f"{REFUSALS['too_heavy']} ({len(raw):,} bytes)")
+                yield _Line(raw, refusal, meta or Meta("unknown"), position, account)
 
-    def _judge(self, line: Decoded, meta: Meta, account: Account, stack: ExitStack) -> Rejection | None:
-        """Store a line that is new; say why where it is refused."""
+    def _chunk(self, lines: list[_Line], stack: ExitStack) -> None:
+        """Store the lines that are new, and set aside those that are refused."""
+        decoded = iter(_decode([line for line in lines if line.refusal is None]))
+        accepted: list[Decoded] = []
+        for line in lines:
+            line.account.lines += 1
+            found = line.refusal or next(decoded)
+            refusal = self._judge(found, line, accepted, stack) if isinstance(found, Decoded) else found
+            if refusal is not None:
+                line.account.quarantined += 1
+                self._quarantine(refusal, line)
+        if accepted:
+            individuals = pa.concat_batches([line.individuals for line in accepted])
+            generations = pa.concat_batches([line.generation_row for line in accepted])
+            self._add(INDIVIDUALS.name, encode_individuals(individuals, self._number), stack)
+            self._add(GENERATIONS.name, encode_generation(generations, self._number), stack)
+
+    def _judge(self, line: Decoded, sent: _Line, accepted: list[Decoded], stack: ExitStack) -> Rejection | None:
+        """Accept a line that is new; say why where it is refused."""
+        meta, account = sent.meta, sent.account
         known = self._index.run(line.run_uuid)
         sha256 = bytes.fromhex(line.line_sha256)
         stored = known.lines.get(line.generation)
@@ -122,15 +159,15 @@ class Batch:
             )
             return Rejection("conflict", detail, line.run_uuid, line.generation)
         known.lines[line.generation] = sha256
-        row = line.generation_row
         if known.config_sha256 is None:
             known.config_sha256, known.owner = bytes.fromhex(line.config_sha256), meta.owner
             self._add(RUNS.name, encode_run(line.run, line.config_sha256, self._number), stack)
             account.runs += 1
         elif known.config_sha256.hex() != line.config_sha256:
-            row = _flag(row, "config_differs")
-        self._add(INDIVIDUALS.name, encode_individuals(line.individuals, self._number), stack)
-        self._add(GENERATIONS.name, encode_generation(row, self._number), stack)
+            line = _flagged(line, "config_differs")
+        if meta.source == UNAUTHENTICATED:
+            line = _flagged(line, "auth=none")
+        accepted.append(line)
         account.accepted += 1
         account.generations += 1
         account.individuals += line.individuals.num_rows
@@ -158,10 +195,10 @@ class Batch:
             if table in files:
                 self._lake.tables[table].commit("WRITE", add=[files[table]], batch=self._number)
 
-    def _quarantine(self, rejection: Rejection, raw: bytes, meta: Meta, position: int) -> None:
-        numbers = meta.line_numbers
+    def _quarantine(self, rejection: Rejection, line: _Line) -> None:
+        meta, numbers, position = line.meta, line.meta.line_numbers, line.position
         self._lake.quarantine.add(
-            raw,
+            line.raw,
             code=rejection.code,
             detail=rejection.detail,
             source=meta.source,
@@ -174,16 +211,37 @@ class Batch:
         )
 
 
-def _decode(line: bytes, origin: Origin) -> Decoded | Rejection:
+def _chunks(lines: Iterable[_Line]) -> Iterator[list[_Line]]:
+    """Yield lines in stretches that are worth reading at once."""
+    chunk: list[_Line] = []
+    size = 0
+    for line in lines:
+        if chunk and size + len(line.raw) > _CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(line)
+        size += len(line.raw)
+    if chunk:
+        yield chunk
+
+
+def _decode(lines: list[_Line]) -> list[Decoded | Rejection]:
+    given = [(line.raw, Origin(line.meta.source, line.meta.owner, line.meta.received_at)) for line in lines]
     try:
-        return decode(line, origin, _LIMITS)
+        return decode_lines(given, _LIMITS)
+    except MemoryError:
+        raise  # says something of the batch, not yet of the line
     except Exception as error:
+        if len(lines) > 1:
+            half = len(lines) // 2
+            return [*_decode(lines[:half]), *_decode(lines[half:])]
         # A line that trips over a fault of ours must not stop those behind it: it waits in the quarantine,
         # whole, and can be replayed when the fault is mended.
-        return Rejection("internal_error", f"gpdata failed on this line: {type(error).__name__}: {error}")
+        return [Rejection("internal_error", f"gpdata failed on this line: {type(error).__name__}: {error}")]
 
 
-def _flag(row: pa.RecordBatch, flag: str) -> pa.RecordBatch:
+def _flagged(line: Decoded, flag: str) -> Decoded:
+    row = line.generation_row
     position = row.schema.get_field_index("flags")
-    flags = [sorted({*row.column(position)[0].as_py(), flag})]
-    return row.set_column(position, row.schema.field(position), pa.array(flags, row.schema.field(position).type))
+    flags = pa.array([sorted({*row.column(position)[0].as_py(), flag})], row.schema.field(position).type)
+    return replace(line, generation_row=row.set_column(position, row.schema.field(position), flags))

@@ -10,10 +10,11 @@ from msgspec import Raw
 from gpdata.wire.columns import DOUBLE, INT
 from gpdata.wire.generation import Generation
 from gpdata.wire.individuals import COLUMNS_OF, DROPPED, Individuals
-from gpdata.wire.members import DUPLICATE_KEYS, NULL, Members, compact, members, object_text
+from gpdata.wire.lexical import parse
+from gpdata.wire.members import DUPLICATE_KEYS, NULL, Members, compact, members, object_text, text_of
 
 _NUMBERS = {"mean-error": DOUBLE, "genome-size": INT, "program-size": INT, "percent-parens": DOUBLE}
-_INDIVIDUALS = {
+BEST_INDIVIDUALS = {
     "individual": {
         "uuid": "best_uuid",
         "total-error": "best_total_error",
@@ -44,26 +45,30 @@ def best_individuals(raw: Raw, depth: int) -> dict[str, Members]:
     found: dict[str, Members] = {}
     if best is None:
         return found
-    for name in _INDIVIDUALS:
+    for name in BEST_INDIVIDUALS:
         individual = members(best.values.get(name, NULL), depth - 1)
         if individual is not None:
             found[name] = individual
     return found
 
 
-def read_best(generation: Generation, raw: Raw, names: list[str], individuals: Individuals, depth: int) -> None:
+def read_best(
+    generation: Generation, raw: Raw, places: Mapping[str, int], population: range, individuals: Individuals, depth: int
+) -> None:
     """Add `best` to the row; what neither a column holds nor the population repeats goes to `extra`.
 
     Parameters
     ----------
     generation : Generation
-        Is added to; its `population_size` is known.
+        Is added to.
     raw : Raw
         The field `best`, `NULL` where there is none.
-    names : list of str
-        The individuals of `best`, which stand in `individuals` after the population.
+    places : mapping of str to int
+        Where the individuals of `best` stand in `individuals`.
+    population : range
+        Where the population stands there.
     individuals : Individuals
-        The population, then those.
+        Those of some lines.
     depth : int
         The most arrays and objects that may be open in `best`.
     """
@@ -76,22 +81,21 @@ def read_best(generation: Generation, raw: Raw, names: list[str], individuals: I
     left: dict[str, str] = {}
     for name, value in best.values.items():
         if name in _NUMBERS:
-            number, unfit = _NUMBERS[name].read([value], depth - 1)
-            generation.row[f"best_{name.replace('-', '_')}"] = number[0].as_py()
-            fits = not unfit
+            number, fits = _NUMBERS[name].lexical(parse(text_of(value), depth - 1))
+            generation.row[f"best_{name.replace('-', '_')}"] = number
         else:
-            fits = name in names or (name in _INDIVIDUALS and value == NULL)
+            fits = name in places or (name in BEST_INDIVIDUALS and value == NULL)
         if not fits:
             left[name] = compact(value, depth - 1)
-            generation.unfit |= name in _NUMBERS or name in _INDIVIDUALS
-    for place, name in enumerate(names, start=generation.row["population_size"]):
-        held = _INDIVIDUALS[name]
-        location = _location(individuals, place, generation.row["population_size"])
+            generation.unfit |= name in _NUMBERS or name in BEST_INDIVIDUALS
+    for name, place in places.items():
+        held = BEST_INDIVIDUALS[name]
+        twin = _twin(individuals, place, population)
         if name == "individual":
-            generation.row["best_location"] = location
+            generation.row["best_location"] = None if twin is None else twin - population.start
         for field, column in held.items():
             generation.row[column] = individuals.columns[COLUMNS_OF[field][0]][place].as_py()
-        kept = _unrepeated(individuals, place, location, held, depth - 2)
+        kept = _unrepeated(individuals, place, twin, held, depth - 2)
         if kept:
             left[name] = object_text(kept)
     generation.keep_duplicates(left, best, depth - 1)
@@ -99,26 +103,26 @@ def read_best(generation: Generation, raw: Raw, names: list[str], individuals: I
         generation.left["best"] = object_text(left)
 
 
-def _location(individuals: Individuals, place: int, population_size: int) -> int | None:
-    """Return the lowest location in the population of the individual at `place`."""
+def _twin(individuals: Individuals, place: int, population: range) -> int | None:
+    """Return the first place in the population of the individual at `place`."""
     uuids = individuals.columns["uuid"]
-    location: int = pc.index(uuids.slice(0, population_size), uuids[place]).as_py()
-    return None if location < 0 else location
+    location: int = pc.index(uuids.slice(population.start, len(population)), uuids[place]).as_py()
+    return None if location < 0 else population.start + location
 
 
 def _unrepeated(
-    individuals: Individuals, place: int, location: int | None, held: Mapping[str, str], depth: int
+    individuals: Individuals, place: int, twin_place: int | None, held: Mapping[str, str], depth: int
 ) -> dict[str, str]:
-    """Return what is sent of the individual at `place` that no column holds and the one at `location` has not."""
-    left = individuals.left[place]
-    twin = Members({}) if location is None else individuals.members[location]
-    twin_left = {} if location is None else individuals.left[location]
+    """Return what is sent of the individual at `place` that no column holds and its twin has not."""
+    left = individuals.left.get(place, {})
+    twin = Members({}) if twin_place is None else individuals.members[twin_place]
+    twin_left = {} if twin_place is None else individuals.left.get(twin_place, {})
     kept = {}
     for name, raw in individuals.members[place].values.items():
         if name == DUPLICATE_KEYS or (name in held and name not in left) or twin.values.get(name) == raw:
             continue
         fits = name not in left and name not in twin_left
-        if fits and (name in DROPPED or _equal(individuals, name, place, location)):
+        if fits and (name in DROPPED or _equal(individuals, name, place, twin_place)):
             continue
         text = compact(raw, depth)
         if name not in twin.values or text != compact(twin.values[name], depth):
@@ -128,9 +132,9 @@ def _unrepeated(
     return kept
 
 
-def _equal(individuals: Individuals, field: str, place: int, location: int | None) -> bool:
+def _equal(individuals: Individuals, field: str, place: int, twin: int | None) -> bool:
     """Whether two individuals have the same value of a field; `None` stands for one that has none."""
     columns = [individuals.columns[name] for name in COLUMNS_OF[field]]
-    if location is None:
+    if twin is None:
         return all(not column[place].is_valid for column in columns)
-    return all(column.slice(place, 1).equals(column.slice(location, 1)) for column in columns)
+    return all(column.slice(place, 1).equals(column.slice(twin, 1)) for column in columns)

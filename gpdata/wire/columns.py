@@ -14,9 +14,11 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from msgspec import Raw
 
 from gpdata.wire.lexical import Node, Verbatim, dump, parse, quote
+from gpdata.wire.lists import BARE, Unfit, cut
 from gpdata.wire.members import REFUSED, array_of, compact, text_of
 from gpdata.wire.values import LARGEST_EXACT, number, utf8
 
@@ -27,10 +29,6 @@ _INT32 = range(-(2**31), 2**31)
 _LONG_INT = re.compile(rb"[\[,]-?[0-9]{16,}[,\]]")
 
 _Double = float | Literal["NaN", "Infinity", "-Infinity"] | None
-
-
-class Unfit(Exception):
-    """Raised where a column, read at once, would change a value."""
 
 
 class FloatText(str):
@@ -99,7 +97,7 @@ class Kind(ABC):
         ([1.0, nan, None, None], [2, 3])
         """
         try:
-            return self.typed(array_of(raws)), ()
+            return self.at_once(raws), ()
         except UNREAD:
             pass
         if len(raws) < 2:
@@ -112,6 +110,10 @@ class Kind(ABC):
 
     def _one(self, raw: Raw, depth: int) -> tuple[Any, bool]:
         return self.lexical(parse(text_of(raw), depth))
+
+    def at_once(self, raws: Sequence[Raw]) -> pa.Array:
+        """Read the values of many objects at once, or raise one of `UNREAD`."""
+        return self.typed(array_of(raws))
 
     @abstractmethod
     def typed(self, joined: bytes) -> pa.Array:
@@ -186,6 +188,23 @@ class _Doubles(Kind):
     arrow = pa.list_(pa.float64())
     _decode = msgspec.json.Decoder(list[list[_Double] | None]).decode
 
+    def at_once(self, raws: Sequence[Raw]) -> pa.Array:
+        joined = array_of(raws)
+        if b'"' not in joined and not (b"-0" in joined and MINUS_ZERO.search(joined)):
+            try:
+                return self._cast(raws, joined)
+            except UNREAD:
+                pass
+        return self.typed(joined)
+
+    def _cast(self, raws: Sequence[Raw], joined: bytes) -> pa.Array:
+        """Read lists of numbers; any other item is none that Arrow casts."""
+        lists = cut(raws)
+        numbers = _exact(joined, pc.utf8_rtrim(lists.texts, "],[").cast(pa.float64()))
+        if not np.isfinite(numbers.to_numpy()).all():
+            raise Unfit
+        return lists.lists(numbers)
+
     def typed(self, joined: bytes) -> pa.Array:
         values = self._decode(joined)
         if b'"' in joined:
@@ -240,6 +259,17 @@ class _JsonTexts(Kind):
 
     arrow = pa.list_(pa.string())
     _decode = msgspec.json.Decoder(list[list[Any] | None], float_hook=FloatText).decode
+
+    def at_once(self, raws: Sequence[Raw]) -> pa.Array:
+        try:
+            lists = cut(raws)
+            distinct, places = lists.coded()
+            texts = self.typed(f"[{BARE.joined(distinct)}]".encode()).values
+            if len(texts) == len(distinct):
+                return lists.lists(texts.take(places))
+        except UNREAD:
+            pass
+        return self.typed(array_of(raws))
 
     def typed(self, joined: bytes) -> pa.Array:
         if MINUS_ZERO.search(joined):

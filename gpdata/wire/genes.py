@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from msgspec import UNSET, UnsetType
 
 from gpdata.wire.columns import BOOL, INT, TEXT, FloatText, Kind
+from gpdata.wire.lists import list_array
 
 ATTRIBUTES: dict[str, Kind] = {
     "close": INT,
@@ -57,8 +58,8 @@ class Genomes:
         For each of `ATTRIBUTES` the value of each gene, and whether the gene has the attribute.
     left : dict of int to str
         What no column holds of a genome, as JSON text: fields by position, or all of it where it is no list.
-    unfit, duplicates : bool
-        Whether a value did not fit its column, and whether a gene held equal keys.
+    unfit, duplicates : set of int
+        The genomes of which a value did not fit its column, and those of which a gene held equal keys.
     """
 
     sizes: list[int | None]
@@ -66,8 +67,8 @@ class Genomes:
     type: pa.Array
     attributes: dict[str, tuple[pa.Array, Flags]]
     left: dict[int, str] = field(default_factory=dict)
-    unfit: bool = False
-    duplicates: bool = False
+    unfit: set[int] = field(default_factory=set)
+    duplicates: set[int] = field(default_factory=set)
 
     def sent(self) -> dict[str, int]:
         """Return how many genes have each attribute."""
@@ -85,11 +86,11 @@ class Genomes:
     def columns(self) -> dict[str, pa.Array]:
         """Return the list columns, one row per genome, named as in the schema."""
         missing = np.array([size is None for size in self.sizes], dtype=bool)
-        sizes = np.array([size or 0 for size in self.sizes], dtype=np.int32)
+        sizes = np.array([size or 0 for size in self.sizes], dtype=np.int64)
         lists = {
             "genome_size": pa.array(self.sizes, pa.int32()),
-            "gene_instruction": _lists(sizes, missing, self.instruction),
-            "gene_type": _lists(sizes, missing, self.type),
+            "gene_instruction": list_array(sizes, missing, self.instruction),
+            "gene_type": list_array(sizes, missing, self.type),
         }
         ends = np.cumsum(sizes)
         for name, (values, present) in self.attributes.items():
@@ -101,13 +102,8 @@ class Genomes:
             without = counted[ends] == counted[ends - sizes]
             if without.any():
                 values = values.filter(pa.array(np.repeat(~without, sizes)))
-            lists[column] = _lists(np.where(without, 0, sizes), without, values)
+            lists[column] = list_array(np.where(without, 0, sizes), without, values)
         return lists
-
-
-def _lists(sizes: npt.NDArray[np.int32], missing: Flags, values: pa.Array) -> pa.Array:
-    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), values, mask=pa.array(missing))
 
 
 @cache

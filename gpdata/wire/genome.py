@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from msgspec import Raw
 
+from gpdata.wire.coded_genes import coded_genomes
 from gpdata.wire.columns import UNREAD
 from gpdata.wire.genes import ATTRIBUTES, Genomes
 from gpdata.wire.lexical import parse
@@ -44,10 +45,11 @@ def read_genomes(raws: Sequence[Raw], depth: int) -> Genomes:
      'gene_close': [[1, None]], 'gene_silent': [None], 'gene_uuid': [None], 'gene_parent_uuid': [None],
      'gene_random_insertion': [None]}
     """
-    try:
-        return typed_genomes(raws)
-    except UNREAD:
-        pass
+    for read in (coded_genomes, typed_genomes):
+        try:
+            return read(raws)
+        except UNREAD:
+            continue
     if len(raws) == 1:
         return lexical_genome(parse(text_of(raws[0]), depth))
     half = len(raws) // 2
@@ -66,6 +68,6 @@ def _concatenated(first: Genomes, second: Genomes) -> Genomes:
         pa.concat_arrays([first.type, second.type]),
         attributes,
         first.left | {place + shift: text for place, text in second.left.items()},
-        first.unfit or second.unfit,
-        first.duplicates or second.duplicates,
+        first.unfit | {place + shift for place in second.unfit},
+        first.duplicates | {place + shift for place in second.duplicates},
     )

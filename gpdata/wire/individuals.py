@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import groupby, repeat
+from operator import itemgetter
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -70,25 +71,29 @@ class Individuals:
         The individuals as sent.
     columns : dict of str to pyarrow.Array
         Every column of INDIVIDUALS but the key and `extra`.
-    left : list of dict
-        For each individual the JSON texts that `extra` holds, by field.
-    unfit, duplicates : bool
-        Whether a value of any did not fit its column, and whether any, or a gene, held equal keys.
+    left : dict of int to dict
+        The JSON texts that `extra` holds, by field, of each individual that has any, by place.
+    unfit, duplicates : set of int
+        The places of the individuals of which a value did not fit its column, and of those where it, or a gene,
+        held equal keys.
     """
 
     members: Sequence[Members]
     columns: dict[str, pa.Array]
-    left: list[dict[str, str]]
-    unfit: bool
-    duplicates: bool
+    left: dict[int, dict[str, str]]
+    unfit: set[int]
+    duplicates: set[int]
 
-    def genomes_left(self, size: int) -> dict[int, str]:
-        """Return what no column holds of the genomes of the first `size` individuals, by place."""
-        return {place: left["genome"] for place, left in enumerate(self.left[:size]) if "genome" in left}
+    def genomes_left(self) -> dict[int, str]:
+        """Return what no column holds of the genomes, by place."""
+        return {place: left["genome"] for place, left in self.left.items() if "genome" in left}
 
-    def extra(self) -> list[str | None]:
+    def extra(self) -> pa.StringArray:
         """Return `extra` of each individual."""
-        return [object_text(left) if left else None for left in self.left]
+        if not self.left:
+            return pa.nulls(len(self.members), pa.string())
+        left = map(self.left.get, range(len(self.members)))
+        return pa.array([None if texts is None else object_text(texts) for texts in left], pa.string())
 
 
 def read_individuals(individuals: Sequence[Members], depth: int) -> Individuals:
@@ -111,52 +116,66 @@ def read_individuals(individuals: Sequence[Members], depth: int) -> Individuals:
     Rejected
         `too_deep`.
     """
-    left: list[dict[str, str]] = [{} for _ in individuals]
-    unfit = False
-    sent = set(chain.from_iterable({tuple(individual.values) for individual in individuals}))
+    size = len(individuals)
+    left: dict[int, dict[str, str]] = {}
+    unfit: set[int] = set()
+    sent = _by_field(individuals)
+    nulls = [NULL] * size
 
     def keep(place: int, field: str) -> None:
-        left[place][field] = compact(individuals[place].values[field], depth)
-
-    def raws(field: str) -> list[Raw]:
-        return [individual.values.get(field, NULL) for individual in individuals]
+        left.setdefault(place, {})[field] = compact(individuals[place].values[field], depth)
 
     columns: dict[str, pa.Array] = {}
     for field, kind in _KIND_OF.items():
         name = COLUMNS_OF[field][0]
-        if field not in sent:
-            columns[name] = pa.nulls(len(individuals), kind.arrow)
+        raws = sent.get(field)
+        if raws is None or raws.count(NULL) == size:
+            columns[name] = pa.nulls(size, kind.arrow)
             continue
-        columns[name], places = kind.read(raws(field), depth)
+        columns[name], places = kind.read(raws, depth)
         for place in places:
             keep(place, field)
-            unfit = True
+            unfit.add(place)
 
-    genomes = read_genomes(raws("genome"), depth)
+    genomes = read_genomes(sent.get("genome", nulls), depth)
     unfit |= genomes.unfit
     for place, text in genomes.left.items():
-        left[place]["genome"] = text
+        left.setdefault(place, {})["genome"] = text
     given = columns["genome_size"]
     columns |= genomes.columns()
     counted = columns["genome_size"]
-    if given.null_count < len(given):
+    if given.null_count < size:
         for place in pc.indices_nonzero(pc.fill_null(pc.not_equal(given, counted), False)).to_pylist():
             keep(place, "genome-size")
-            unfit = True
+            unfit.add(place)
         columns["genome_size"] = pc.coalesce(counted, given)
 
-    for field in sent - COLUMNS_OF.keys():
-        for place, raw in enumerate(raws(field)):
-            if field in DROPPED and raw in (NULL, EMPTY_LIST):
-                continue
-            if field in individuals[place].values:
+    for field in sent.keys() - COLUMNS_OF.keys():
+        raws = sent[field]
+        if field in DROPPED and raws.count(NULL) + raws.count(EMPTY_LIST) == size:
+            continue
+        for place, raw in enumerate(raws):
+            if field in individuals[place].values and not (field in DROPPED and raw in (NULL, EMPTY_LIST)):
                 keep(place, field)
 
-    duplicates = genomes.duplicates
+    duplicates = set(genomes.duplicates)
     for place, individual in enumerate(individuals):
         if individual.repeated:
-            duplicates = True
-            left[place][DUPLICATE_KEYS] = duplicates_text(
+            duplicates.add(place)
+            left.setdefault(place, {})[DUPLICATE_KEYS] = duplicates_text(
                 {key: [compact(raw, depth) for raw in values] for key, values in individual.repeated.items()}
             )
     return Individuals(individuals, columns, left, unfit, duplicates)
+
+
+def _by_field(individuals: Sequence[Members]) -> dict[str, list[Raw]]:
+    """Return each field that any individual has: its value of each, `NULL` where there is none."""
+    values = [individual.values for individual in individuals]
+    alike = groupby(zip(map(tuple, values), values, strict=True), itemgetter(0))
+    groups = [(fields, [of for _, of in group]) for fields, group in alike]
+    found: dict[str, list[Raw]] = {field: [] for fields, _ in groups for field in fields}
+    for fields, group in groups:
+        sent = dict(zip(fields, zip(*map(dict.values, group), strict=True), strict=True))
+        for field, raws in found.items():
+            raws.extend(sent.get(field) or repeat(NULL, len(group)))
+    return found

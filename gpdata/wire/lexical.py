@@ -50,7 +50,20 @@ _WORDS: dict[str, Node] = {"true": True, "false": False, "null": None}
 _TEXTS = {True: "true", False: "false", None: "null"}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
-_encode = json.JSONEncoder(ensure_ascii=False).encode
+_encode = json.encoder.encode_basestring
+
+
+def check(text: str, depth: int) -> None:
+    """Raise what `parse` raises, in the memory of the text alone: a line that breaks off can be very long.
+
+    Examples
+    --------
+    >>> check('{"a": [1, 2', depth=2)
+    Traceback (most recent call last):
+    ...
+    gpdata.wire.rejection.Rejected: the line ends after 11 characters, where the end of the line was due
+    """
+    _read(text, depth, build=False)
 
 
 def parse(text: str, depth: int) -> Node:
@@ -79,6 +92,11 @@ def parse(text: str, depth: int) -> Node:
     >>> parse('{"a": 1.0E101, "a": [12345678901234567890]}', depth=2)
     (('a', '1.0E101'), ('a', ['12345678901234567890']))
     """
+    return _read(text, depth, build=True)
+
+
+def _read(text: str, depth: int, *, build: bool) -> Node:
+    """Read one JSON value, or only look whether it is one."""
     items: list[Any] = []  # of the innermost array or object that is open
     in_object = False
     stack: list[tuple[list[Any], bool, str]] = []
@@ -99,7 +117,7 @@ def parse(text: str, depth: int) -> Node:
                 continue
             if after == ",":
                 raise _rejected(text, position - 1, start, "a value")
-        else:
+        elif build:
             node: Node
             if chars is not None:
                 node = unescape(chars)
@@ -111,14 +129,15 @@ def parse(text: str, depth: int) -> Node:
         while after != ",":
             if not stack:
                 if after is None and not text[position:].strip(" \t\r\n"):
-                    return cast(Node, items[0])
+                    return cast(Node, items[0]) if build else None
                 raise _rejected(text, position - len(after or ""), start, "the end of the line")
             closer = "}" if in_object else "]"
             if after != closer:
                 raise _rejected(text, position - len(after or ""), start, f"',' or '{closer}'")
             node = tuple(items) if in_object else items
             items, in_object, key = stack.pop()
-            items.append((unescape(key), node) if in_object else node)
+            if build:
+                items.append((unescape(key), node) if in_object else node)
             start = position
             closed = _AFTER.match(text, position) if stack else None
             after = closed and closed[1]
@@ -155,7 +174,7 @@ def quote(text: str) -> str:
     >>> quote('é "\ud800"')
     '"é \\"\\ud800\\""'
     """
-    quoted: str = _encode(text)
+    quoted = _encode(text)
     if text.isascii():
         return quoted
     return _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", quoted)

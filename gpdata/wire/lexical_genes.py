@@ -38,8 +38,8 @@ def lexical_genome(node: Node) -> Genomes:
             name: attribute([gene.attributes.get(name, UNSET) for gene in genes], len(genes), kind.arrow)
             for name, kind in ATTRIBUTES.items()
         },
-        unfit=not is_list or any(gene.unfit for gene in genes),
-        duplicates=any(gene.duplicates for gene in genes),
+        unfit={0} if not is_list or any(gene.unfit for gene in genes) else set(),
+        duplicates={0} if any(gene.duplicates for gene in genes) else set(),
     )
     if left:
         genomes.left[0] = "{" + ",".join(f'"{position}":{text}' for position, text in left.items()) + "}"

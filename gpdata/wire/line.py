@@ -1,4 +1,4 @@
-"""One recorder line into record batches, or a rejection."""
+"""One recorder line: its key, and its fields."""
 
 from __future__ import annotations
 
@@ -9,20 +9,17 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
+import msgspec
 import pyarrow as pa
 from msgspec import Raw
 
-from gpdata.schema import GENERATIONS, INDIVIDUALS, OUTCOMES, RUNS, arrow_schema
-from gpdata.wire.best import best_individuals, read_best
+from gpdata.schema import OUTCOMES, RUNS, arrow_schema
+from gpdata.wire.best import best_individuals
 from gpdata.wire.config import Config, read_config
-from gpdata.wire.generation import Generation, read_report, read_start_time
-from gpdata.wire.individuals import Individuals, read_individuals
 from gpdata.wire.lexical import Node, Verbatim, dump, parse
 from gpdata.wire.limits import DEFAULT_LIMITS, Limits
-from gpdata.wire.members import NULL, Members, compact, members, object_text, objects, text_of, without_space
+from gpdata.wire.members import NULL, REFUSED, Members, compact, members, objects, text_of, without_space
 from gpdata.wire.rejection import Rejected, Rejection
-from gpdata.wire.summary import summarize
 
 IDENTITY = ("config-uuid", "index", "outcome", "population")
 """The fields without which there is no row."""
@@ -36,8 +33,6 @@ _KEPT_RUNS = 256
 _INDEX = re.compile("0|[1-9][0-9]{0,9}")
 
 _RUNS = arrow_schema(RUNS)
-_GENERATIONS = arrow_schema(GENERATIONS)
-_INDIVIDUALS = arrow_schema(INDIVIDUALS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,35 +54,6 @@ class Origin:
     received_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """One line as rows of the canonical schema.
-
-    Parameters
-    ----------
-    run_uuid, generation
-        The line's key.
-    line_sha256 : str
-        SHA-256 of the line's bytes, in hex.
-    config_sha256 : str
-        SHA-256 of the canonical JSON of the line's config, in hex: a run's lines should share it.
-    run : pyarrow.RecordBatch
-        One row of RUNS.
-    generation_row : pyarrow.RecordBatch
-        One row of GENERATIONS; `best_so_far` is null, since it needs the earlier lines.
-    individuals : pyarrow.RecordBatch
-        One row of INDIVIDUALS per individual, in the order of their locations.
-    """
-
-    run_uuid: str
-    generation: int
-    line_sha256: str
-    config_sha256: str
-    run: pa.RecordBatch
-    generation_row: pa.RecordBatch
-    individuals: pa.RecordBatch
-
-
 @dataclass(slots=True)
 class _Key:
     """The key of a line, as far as it has been read."""
@@ -96,90 +62,132 @@ class _Key:
     generation: int | None = None
 
 
-def decode(line: bytes, origin: Origin, limits: Limits = DEFAULT_LIMITS) -> Decoded | Rejection:
-    """Turn one recorder line into rows, or say why it is none. Raises on no bytes whatever.
-
-    Nothing that is sent is dropped: what no column holds is in `extra` of its table, as JSON text with numbers as
-    they were written. A value that does not fit its column is null there (or the nearest double), verbatim in
-    `extra`, and the generation's `flags` have `value_in_extra`. Of equal keys the column has the last value and
-    `extra.duplicate_keys` all of them, and `flags` have `duplicate_keys`. Null and [] of history, ancestors,
-    reuse-info and repetition-info say nothing and are not kept.
+def identify(line: bytes, limits: Limits = DEFAULT_LIMITS) -> tuple[str, int] | Rejection:
+    """Return the run and the generation of a line, or say why it has none; its other fields are not read.
 
     Parameters
     ----------
     line : bytes
         The line without its newline.
-    origin : Origin
-        What the channel knows about it.
     limits : Limits, optional
         What a line may be at most.
 
     Returns
     -------
-    Decoded or Rejection
-        Rows, or a code of `REJECTIONS` with a detail.
+    tuple of (str, int), or Rejection
+        The key, or the first thing that makes it impossible.
 
     Examples
     --------
-    >>> line = b'{"config-uuid":"r","index":0,"outcome":"failure","population":[{"total-error":3,"luck":7}]}'
-    >>> decoded = decode(line, Origin("import"))
-    >>> decoded.individuals.select(["location", "total_error", "extra"]).to_pylist()
-    [{'location': 0, 'total_error': 3.0, 'extra': '{"luck":7}'}]
-    >>> decode(line[:-2], Origin("import")).code
-    'torn'
+    >>> identify(b'{"config-uuid":"r","index":0,"outcome":"failure","population":[{}]}')
+    ('r', 0)
     """
     key = _Key()
     try:
-        return _decode(line, origin, limits, key)
+        run_uuid, generation, _ = _identity(_top_level(line, limits), limits, key)
     except Rejected as rejected:
         return Rejection(rejected.code, rejected.detail, key.run_uuid, key.generation)
+    return run_uuid, generation
 
 
-def _decode(line: bytes, origin: Origin, limits: Limits, key: _Key) -> Decoded:
+class _Skimmed(msgspec.Struct):
+    config_uuid: str = msgspec.field(name="config-uuid")
+    index: Raw
+
+
+_skim = msgspec.json.Decoder(_Skimmed).decode
+
+
+def skim(line: bytes, limits: Limits = DEFAULT_LIMITS) -> tuple[str, int] | None:
+    """Return the run and the generation of a line of any length in little more memory than its own.
+
+    Parameters
+    ----------
+    line : bytes
+        The line without its newline.
+    limits : Limits, optional
+        What a line may be at most.
+
+    Returns
+    -------
+    tuple of (str, int), or None
+        The key, of equal names the last; None where only `decode` can say what the line is.
+
+    Examples
+    --------
+    >>> skim(b'{"population":[{"index":1}],"config-uuid":"r","index":0}')
+    ('r', 0)
+    """
+    try:
+        found = _skim(line)
+    except (*REFUSED, UnicodeDecodeError):
+        return None
+    index = bytes(found.index)
+    if not _is_run_uuid(found.config_uuid, limits) or not _INDEX.fullmatch(index.decode(errors="replace")):
+        return None
+    return (found.config_uuid, int(index)) if int(index) <= _GREATEST_GENERATION else None
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A line, split into its fields; what makes it impossible has been looked for but in the individuals.
+
+    Parameters
+    ----------
+    run_uuid, generation, outcome
+        As in GENERATIONS.
+    sha256 : str
+        SHA-256 of the line's bytes, in hex.
+    received_at : datetime, optional
+        When it was taken in.
+    config : Config
+        What its config says.
+    run : pyarrow.RecordBatch
+        The row of RUNS.
+    population : list of Members
+        At least one individual.
+    best : dict of str to Members
+        The individuals of `best`, by field.
+    fields : Members
+        All fields.
+    """
+
+    run_uuid: str
+    generation: int
+    outcome: str
+    sha256: str
+    received_at: datetime | None
+    config: Config
+    run: pa.RecordBatch
+    population: list[Members]
+    best: dict[str, Members]
+    fields: Members
+
+    def field(self, name: str) -> Raw:
+        """Return the value of a field, `NULL` where it was not sent."""
+        return self.fields.values.get(name, NULL)
+
+    def others(self) -> dict[str, Raw]:
+        """Return the fields that the wire does not know."""
+        known = {*IDENTITY, *_OTHERS}
+        return {name: raw for name, raw in self.fields.values.items() if name not in known}
+
+
+def read_head(line: bytes, origin: Origin, limits: Limits) -> Head | Rejection:
+    """Split a line, or say why it is not taken."""
+    key = _Key()
     depth = limits.depth
-    top = _top_level(line, limits)
-    run_uuid, number, outcome = _identity(top, limits, key)
-    values = top.values
-    config, run = _run(bytes(values.get("config", NULL)), depth - 1, run_uuid, origin.source, origin.owner)
-    population = _population(values["population"], depth - 1)
-    best = values.get("best", NULL)
-    named = best_individuals(best, depth - 1)
-    individuals = read_individuals([*population, *named.values()], depth - 3)
-
-    generation = Generation(
-        unfit=config.unfit or individuals.unfit,
-        duplicates=config.duplicates or individuals.duplicates,
-    )
-    line_sha256 = hashlib.sha256(line).hexdigest()
-    generation.row |= {
-        "run_uuid": run_uuid,
-        "generation": number,
-        "outcome": outcome,
-        "received_at": origin.received_at,
-        "population_size": len(population),
-        "line_sha256": line_sha256,
-    }
-    read_start_time(generation, values.get("start-time", NULL), depth - 1)
-    read_report(generation, values.get("population-report", NULL), depth - 1)
-    read_best(generation, best, list(named), individuals, depth - 1)
-    for name, raw in values.items():
-        if name not in IDENTITY and name not in _OTHERS:
-            generation.left[name] = compact(raw, depth - 1)
-    generation.keep_duplicates(generation.left, top, depth - 1)
-
-    rows = _rows(run_uuid, number, individuals, len(population))
-    generation.row |= summarize(rows, individuals.genomes_left(len(population)))
-    generation.row["flags"] = generation.flags()
-    generation.row["extra"] = object_text(generation.left) if generation.left else None
-    return Decoded(
-        run_uuid,
-        number,
-        line_sha256,
-        config.sha256,
-        run,
-        _row(generation.row, _GENERATIONS),
-        rows,
-    )
+    try:
+        top = _top_level(line, limits)
+        run_uuid, number, outcome = _identity(top, limits, key)
+        values = top.values
+        config, run = _run(bytes(values.get("config", NULL)), depth - 1, run_uuid, origin.source, origin.owner)
+        population = _population(values["population"], depth - 1)
+        best = best_individuals(values.get("best", NULL), depth - 1)
+    except Rejected as rejected:
+        return Rejection(rejected.code, rejected.detail, key.run_uuid, key.generation)
+    sha256 = hashlib.sha256(line).hexdigest()
+    return Head(run_uuid, number, outcome, sha256, origin.received_at, config, run, population, best, top)
 
 
 def _top_level(line: bytes, limits: Limits) -> Members:
@@ -196,8 +204,7 @@ def _top_level(line: bytes, limits: Limits) -> Members:
                 raise Rejected("torn", f"the line ends inside a character, at byte {error.start}") from error
             detail = f"{text[error.start : error.end]!r} at byte {error.start}; valid is UTF-8"
             raise Rejected("bad_utf8", detail) from error
-    text = without_space(text, limits.depth)
-    top = members(text, limits.depth)
+    top = members(without_space(text, limits.depth), limits.depth)
     if top is None:
         given = text[:_SHOWN].decode(errors="replace")
         raise Rejected("not_an_object", f"{given}; valid is one JSON object")
@@ -252,26 +259,15 @@ def _shown(node: Node) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
-def _rows(run_uuid: str, generation: int, individuals: Individuals, size: int) -> pa.RecordBatch:
-    """Return the population's rows of INDIVIDUALS; the individuals of `best` stand behind it."""
-    columns = {
-        "run_uuid": pa.array([run_uuid] * size, pa.string()),
-        "generation": pa.array(np.full(size, generation, dtype=np.int32)),
-        "location": pa.array(np.arange(size, dtype=np.int32)),
-        "extra": pa.array(individuals.extra()[:size], pa.string()),
-    }
-    columns |= {name: column.slice(0, size) for name, column in individuals.columns.items()}
-    return pa.RecordBatch.from_arrays([columns[name] for name in _INDIVIDUALS.names], schema=_INDIVIDUALS)
-
-
 @lru_cache(maxsize=_KEPT_RUNS)
 def _run(config: bytes, depth: int, run_uuid: str, source: str, owner: str | None) -> tuple[Config, pa.RecordBatch]:
     """Return what `config` says and the row of RUNS; a run's lines repeat it byte for byte."""
     read = read_config(config, depth)
     row = {"run_uuid": run_uuid, "owner": owner, "source": source, "flags": [], **read.row}
-    return read, _row(row, _RUNS)
+    return read, rows_of([row], _RUNS)
 
 
-def _row(values: dict[str, Any], schema: pa.Schema) -> pa.RecordBatch:
-    columns = pa.array([values], pa.struct(list(schema)))
+def rows_of(values: list[dict[str, Any]], schema: pa.Schema) -> pa.RecordBatch:
+    """Return rows as a record batch."""
+    columns = pa.array(values, pa.struct(list(schema)))
     return pa.RecordBatch.from_arrays(columns.flatten(), schema=schema)

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from itertools import chain, repeat
+from operator import contains
 
 import msgspec
 from msgspec import Raw
 
-from gpdata.wire.lexical import Node, Object, dump, parse, quote
+from gpdata.wire.lexical import Node, Object, check, dump, parse, quote
 
 NULL = Raw(b"null")
 EMPTY_LIST = Raw(b"[]")
@@ -30,11 +31,11 @@ _split_array = msgspec.json.Decoder(list[Raw]).decode
 _split_objects = msgspec.json.Decoder(list[dict[str, Raw]]).decode
 _KEY_END = b'":'
 # A string that never ends is passed over whole, or each of its quotes would be tried as a beginning.
-_STRING_OR_BARE = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*(?:"|\\?\Z)|(NaN|-?Infinity)', re.DOTALL)
+# A bare name that stands for a key is left, and refused: it is none of Python's.
+_STRING_OR_BARE = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*(?:"|\\?\Z)|(NaN|-?Infinity)(?!\s*:)', re.DOTALL)
 
 
-@dataclass(slots=True)
-class Members:
+class Members(msgspec.Struct, gc=False):
     """The members of one JSON object.
 
     Parameters
@@ -46,7 +47,7 @@ class Members:
     """
 
     values: dict[str, Raw]
-    repeated: dict[str, list[Raw]] = field(default_factory=dict)
+    repeated: dict[str, list[Raw]] = {}
 
 
 def array_of(raws: Iterable[Raw]) -> bytes:
@@ -90,7 +91,9 @@ def without_space(text: bytes, depth: int) -> bytes:
             return _without_space(spelling(text), indent=-1)
         except REFUSED:
             continue
-    return dump(parse(text_of(text), depth)).encode()
+    read = text_of(text)
+    check(read, depth)  # first: what is no JSON is not held in memory piece by piece
+    return dump(parse(read, depth)).encode()
 
 
 def _held_once(raw: bytes | Raw, objects: Sequence[dict[str, Raw]], brackets: int) -> bool:
@@ -100,11 +103,10 @@ def _held_once(raw: bytes | Raw, objects: Sequence[dict[str, Raw]], brackets: in
     it. Otherwise the ends of keys are counted, inside the values too: strings that look like one are on both
     sides, and nothing can hide one.
     """
-    if any(DUPLICATE_KEYS in values for values in objects):
+    if any(map(contains, objects, repeat(DUPLICATE_KEYS))):
         return False
-    length = brackets + sum(
-        4 * len(values) + sum(map(len, values)) + sum(map(len, values.values())) for values in objects
-    )
+    keys, values = chain.from_iterable(objects), chain.from_iterable(map(dict.values, objects))
+    length = brackets + 4 * sum(map(len, objects)) + sum(map(len, keys)) + sum(map(len, values))
     if len(raw) == length:
         return True
     inner = array_of(value for values in objects for value in values.values())

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 Doubles: TypeAlias = npt.NDArray[np.float64]
+Ints: TypeAlias = npt.NDArray[np.int64]
 
 GENOME = (
     "gene_instruction",
@@ -54,94 +54,167 @@ def summarize(individuals: pa.RecordBatch, genomes_left: dict[int, str] | None =
     >>> summary["total_error_min"], summary["total_error_q3"], summary["distinct_total_errors"]
     (1.0, 2.5, 2)
     """
-    errors = _numbers(individuals["total_error"])
-    summary: dict[str, float | int | None] = {
-        "total_error_min": _quantile(errors, 0.0),
-        "total_error_q1": _quantile(errors, 0.25),
-        "total_error_median": _quantile(errors, 0.5),
-        "total_error_q3": _quantile(errors, 0.75),
-        "total_error_max": _quantile(errors, 1.0),
-        "total_error_mean": _mean(errors),
-        "distinct_error_vectors": _distinct(individuals, ["errors"]),
-        "distinct_total_errors": len(np.unique(errors)) or None,
-        "distinct_genomes": _distinct(individuals, GENOME, genomes_left),
-        "distinct_programs": _distinct(individuals, ["program"]),
-        "distinct_behaviors": _distinct(individuals, ["behaviors"]),
-    }
-    for column in ("genome_size", "program_size", "age"):
-        values = _numbers(individuals[column])
-        summary |= {
-            f"{column}_min": _quantile(values, 0.0),
-            f"{column}_median": _quantile(values, 0.5),
-            f"{column}_mean": _mean(values),
-            f"{column}_max": _quantile(values, 1.0),
-        }
+    (summary,) = summaries(individuals, [individuals.num_rows], genomes_left or {})
     return summary
 
 
-def _numbers(column: pa.Array) -> Doubles:
-    """Return the values that are numbers, in ascending order."""
-    values: Doubles = column.drop_null().to_numpy(zero_copy_only=False).astype(np.float64)
-    return np.sort(values[~np.isnan(values)])
+def summaries(
+    individuals: pa.RecordBatch, sizes: Sequence[int], genomes_left: Mapping[int, str]
+) -> list[dict[str, float | int | None]]:
+    """Compute the summaries of some generations, as `summarize` those of one.
+
+    Parameters
+    ----------
+    individuals : pyarrow.RecordBatch
+        The rows of INDIVIDUALS, a generation after the other.
+    sizes : sequence of int
+        The number of individuals of each.
+    genomes_left : mapping of int to str
+        What of a genome no column holds, by row.
+    """
+    ends = np.cumsum(sizes)
+    of = np.repeat(np.arange(len(sizes)), sizes)
+    errors = _Numbers(individuals["total_error"], of, len(sizes))
+    found: dict[str, Sequence[float | int | None]] = {
+        "total_error_min": errors.quantile(0.0),
+        "total_error_q1": errors.quantile(0.25),
+        "total_error_median": errors.quantile(0.5),
+        "total_error_q3": errors.quantile(0.75),
+        "total_error_max": errors.quantile(1.0),
+        "total_error_mean": errors.mean(),
+        "distinct_error_vectors": _distinct(individuals, ["errors"], ends),
+        "distinct_total_errors": errors.distinct(),
+        "distinct_genomes": _distinct(individuals, GENOME, ends, genomes_left),
+        "distinct_programs": _distinct(individuals, ["program"], ends),
+        "distinct_behaviors": _distinct(individuals, ["behaviors"], ends),
+    }
+    for column in ("genome_size", "program_size", "age"):
+        values = _Numbers(individuals[column], of, len(sizes))
+        found |= {
+            f"{column}_min": values.quantile(0.0),
+            f"{column}_median": values.quantile(0.5),
+            f"{column}_mean": values.mean(),
+            f"{column}_max": values.quantile(1.0),
+        }
+    return [dict(zip(found, values, strict=True)) for values in zip(*found.values(), strict=True)]
 
 
-def _quantile(ascending: Doubles, share: float) -> float | None:
-    if not ascending.size:
-        return None
-    position = share * (ascending.size - 1)
-    below = int(position)
-    low, weight = float(ascending[below]), position - below
-    if not weight or math.isinf(low):
-        return low
-    high = float(ascending[below + 1])
-    return min(max(low * (1 - weight) + high * weight, low), high)
+class _Numbers:
+    """The values of each generation that are numbers, in ascending order.
+
+    Parameters
+    ----------
+    column : pyarrow.Array
+        The values of all.
+    of : int array
+        The generation of each value.
+    generations : int
+        How many there are.
+    """
+
+    def __init__(self, column: pa.Array, of: Ints, generations: int) -> None:
+        self._counts = np.zeros(generations, dtype=np.int64)
+        self._values = np.empty(0)
+        if column.null_count < len(column):
+            values: Doubles = column.to_numpy(zero_copy_only=False).astype(np.float64)  # null is NaN
+            numbers = ~np.isnan(values)
+            values, of = values[numbers], of[numbers]
+            self._values = values[np.lexsort((values, of))]
+            self._counts = np.bincount(of, minlength=generations)
+        self._starts = np.cumsum(self._counts) - self._counts
+        self._some = self._counts > 0
+
+    def quantile(self, share: float) -> list[float | None]:
+        """Return a quantile of each generation."""
+        counts, starts = self._counts[self._some], self._starts[self._some]
+        position = share * (counts - 1)
+        below = position.astype(np.int64)
+        weight = position - below
+        low = self._values[starts + below]
+        high = self._values[starts + np.minimum(below + 1, counts - 1)]
+        with np.errstate(over="ignore", invalid="ignore"):
+            between = np.minimum(np.maximum(low * (1 - weight) + high * weight, low), high)
+        return self._each(np.where((weight == 0) | np.isinf(low), low, between))
+
+    def mean(self) -> list[float | None]:
+        """Return the mean of each generation."""
+        counts, starts = self._counts[self._some].tolist(), self._starts[self._some].tolist()
+        with np.errstate(over="ignore", invalid="ignore"):
+            sums = [self._values[start : start + count].sum() for start, count in zip(starts, counts, strict=True)]
+            return self._each(np.array(sums) / counts)
+
+    def distinct(self) -> list[int | None]:
+        """Return the number of different numbers of each generation."""
+        first = np.ones(len(self._values), dtype=bool)
+        first[1:] = self._values[1:] != self._values[:-1]
+        first[self._starts[self._some]] = True
+        counted = np.concatenate([[0], np.cumsum(first)])
+        starts = self._starts[self._some]
+        return self._each(counted[starts + self._counts[self._some]] - counted[starts])
+
+    def _each(self, values: npt.NDArray[Any]) -> list[Any]:
+        """Return a value for each generation, None where it has no number."""
+        found = np.full(len(self._counts), None, dtype=object)
+        found[self._some] = values.tolist()
+        return list(found)
 
 
-def _mean(values: Doubles) -> float | None:
-    if not values.size:
-        return None
-    with np.errstate(over="ignore", invalid="ignore"):
-        return float(np.mean(values))
-
-
-def _distinct(individuals: pa.RecordBatch, columns: Sequence[str], left: dict[int, str] | None = None) -> int | None:
-    """Count the different rows of some columns, among the rows where the first of them is not null."""
+def _distinct(
+    individuals: pa.RecordBatch, columns: Sequence[str], ends: Ints, left: Mapping[int, str] | None = None
+) -> list[int | None]:
+    """Count the different rows of some columns in each generation, among the rows where the first is not null."""
     if individuals[columns[0]].null_count == individuals.num_rows:
-        return None
-    keys = [_row_keys(individuals[column]) for column in columns]
+        return [None] * len(ends)
+    present = [individuals[name] for name in columns if individuals[name].null_count < individuals.num_rows]
+    keys = [_row_keys(alike) for alike in _alike(present)]
     if left:
         keys.append([left.get(place) for place in range(individuals.num_rows)])
-    return len({key for key in zip(*keys, strict=True) if key[0] is not None})
+    valid = keys[0]
+    rows: Sequence[object] = valid if len(keys) == 1 else list(zip(*keys, strict=True))
+    counts = []
+    for start, end in pairwise([0, *ends.tolist()]):
+        held = [row for row, first in zip(rows[start:end], valid[start:end], strict=True) if first is not None]
+        counts.append(len(set(held)) or None)
+    return counts
 
 
-def _row_keys(column: pa.Array) -> list[object]:
-    """Return for each row a value that is equal for equal rows; None for null."""
+def _alike(columns: Sequence[pa.Array]) -> list[list[pa.Array]]:
+    """Put those lists together that are of the same sizes in every row."""
+    groups: list[list[pa.Array]] = []
+    for column in columns:
+        for group in groups:
+            if pa.types.is_list(column.type) and _sizes(column).equals(_sizes(group[0])):
+                group.append(column)
+                break
+        else:
+            groups.append([column])
+    return groups
+
+
+def _sizes(lists: pa.Array) -> pa.Array:
+    return pc.list_value_length(lists)
+
+
+def _row_keys(alike: Sequence[pa.Array]) -> list[object]:
+    """Return for each row a value that is equal for rows equal in all columns; None for null."""
+    column = alike[0]
     if not pa.types.is_list(column.type):
-        return list(column.to_pylist())
-    if column.null_count == len(column):
-        return [None] * len(column)
-    rows = column.offsets.to_numpy()
-    keys: list[list[object]] = [np.diff(rows).tolist()]
-    for data, starts in _pieces(column.values):
-        keys.append([bytes(data[start:end]) for start, end in pairwise(starts[rows].tolist())])
+        return list(column.dictionary_encode().indices.to_pylist())
+    codes = np.stack([_codes(other.flatten()) for other in alike], axis=1)
+    text, width = codes.tobytes(), codes.itemsize * len(alike)
+    ends = np.cumsum(pc.fill_null(_sizes(column), 0).to_numpy(), dtype=np.int64) * width
     valid = column.is_valid().to_pylist()
-    return [key if is_valid else None for key, is_valid in zip(zip(*keys, strict=True), valid, strict=True)]
+    return [
+        text[start:end] if is_valid else None
+        for (start, end), is_valid in zip(pairwise([0, *ends.tolist()]), valid, strict=True)
+    ]
 
 
-def _pieces(values: pa.Array) -> list[tuple[memoryview, npt.NDArray[np.int64]]]:
-    """Return the bytes of some values, and where each value's bytes begin and the last one's end."""
-    if not len(values):
-        return []
-    places = np.arange(len(values) + 1)
-    if pa.types.is_string(values.type):
-        lengths = pc.fill_null(pc.binary_length(values), -1).to_numpy()
-        _, offsets, text = values.buffers()
-        starts = np.frombuffer(offsets, dtype=np.int32)[values.offset :][: len(places)]
-        return [(memoryview(text or b""), starts), (memoryview(lengths.tobytes()), places * lengths.itemsize)]
-    numbers = values.fill_null(False if pa.types.is_boolean(values.type) else 0).to_numpy(zero_copy_only=False)
+def _codes(values: pa.Array) -> npt.NDArray[np.int32]:
+    """Return a number for each value that is the same for equal values only."""
     if pa.types.is_floating(values.type):
-        numbers = np.where(np.isnan(numbers), np.nan, numbers) + 0.0
-    pieces = [(memoryview(numbers.tobytes()), places * numbers.itemsize)]
-    if values.null_count:
-        pieces.append((memoryview(values.is_valid().to_numpy(zero_copy_only=False).tobytes()), places))
-    return pieces
+        numbers = values.to_numpy(zero_copy_only=False)
+        same = np.where(np.isnan(numbers), np.nan, numbers) + 0.0
+        values = pa.array(same, mask=np.asarray(values.is_null()))
+    codes: npt.NDArray[np.int32] = pc.fill_null(values.dictionary_encode().indices, -1).to_numpy()
+    return codes

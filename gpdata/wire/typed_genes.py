@@ -12,8 +12,9 @@ import numpy as np
 import pyarrow as pa
 from msgspec import UNSET, Raw, UnsetType
 
-from gpdata.wire.columns import MINUS_ZERO, FloatText, Unfit, json_texts
+from gpdata.wire.columns import MINUS_ZERO, FloatText, json_texts
 from gpdata.wire.genes import ATTRIBUTES, CODE_OF, JSON, Genomes, attribute, type_names
+from gpdata.wire.lists import Unfit
 from gpdata.wire.members import array_of
 
 

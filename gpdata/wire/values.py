@@ -19,6 +19,8 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 def utf8(text: str) -> tuple[str, bool]:
     """Return the text with U+FFFD for each lone surrogate, which UTF-8 cannot hold, and whether there was none."""
+    if text.isascii():
+        return text, True
     clean = _SURROGATE.sub("�", text)
     return clean, clean == text
 

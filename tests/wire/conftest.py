@@ -48,9 +48,10 @@ def _lexical_only() -> Iterator[None]:
     with ExitStack() as patches:
         for splitter in ("_without_space", "_split_object", "_split_array", "_split_objects"):
             patches.enter_context(mock.patch(f"gpdata.wire.members.{splitter}", refuse))
-        patches.enter_context(mock.patch("gpdata.wire.genome.typed_genomes", refuse))
+        for reader in ("coded_genomes", "typed_genomes"):
+            patches.enter_context(mock.patch(f"gpdata.wire.genome.{reader}", refuse))
         for kind in kinds:
-            patches.enter_context(mock.patch.object(kind, "typed", refuse))
+            patches.enter_context(mock.patch.object(kind, "at_once", refuse))
         yield
 
 

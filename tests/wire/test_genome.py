@@ -77,7 +77,7 @@ def test_an_unknown_field_alone_is_no_misfit() -> None:
 def test_what_is_no_list_is_left_whole(text: str) -> None:
     genomes = read(text)
     assert column(genomes, "gene_instruction") == [None]
-    assert (genomes.left, genomes.unfit) == ({0: text}, True)
+    assert (genomes.left, genomes.unfit) == ({0: text}, {0})
 
 
 @pytest.mark.parametrize(
