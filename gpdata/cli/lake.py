@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import click
@@ -12,7 +13,9 @@ from rich.table import Table
 from gpdata.cli.options import FOUND_PROBLEMS, chosen_lake, human_bytes, lake_argument
 from gpdata.lab import open as open_lab
 from gpdata.lake import Lake, take_snapshot
+from gpdata.lake.child import when_parent_ends
 from gpdata.lake.compaction import compact as compact_lake
+from gpdata.lake.maintain import compact_if_due
 from gpdata.lake.verify import verify as verify_lake
 from gpdata.schema import STORED
 
@@ -76,16 +79,30 @@ def _facts(lake: Lake) -> dict[str, Any]:
 @lake_argument
 @click.option("--keep-days", type=click.FloatRange(min=0), default=7.0, show_default=True,
               help="How long replaced files stay for sessions that have them open.")  # fmt: skip
-def compact(lake_argument: str | None, lake_option: str | None, keep_days: float) -> None:
-    """Rewrite a lake's small files into few, sorted and well packed ones."""
+@click.option("--auto", is_flag=True, help="Only where enough has gathered, and with less effort a row.")
+@click.option("--with-parent", is_flag=True, hidden=True, help="End when standard input does.")
+def compact(
+    lake_argument: str | None, lake_option: str | None, keep_days: float, auto: bool, with_parent: bool
+) -> None:
+    """Rewrite a lake's small files into few, sorted and well packed ones.
+
+    Recording, uploads and readers go on meanwhile. With --auto, what gpdata transform --follow does by itself:
+    it yields to other programs, and leaves files alone that are well packed already.
+    """
     lake = Lake.open(chosen_lake(lake_argument, lake_option))
-    console = Console(stderr=True)
-    with console.status("compacting") as status:
-        done = compact_lake(
-            lake,
-            keep=keep_days * 24 * 3600,
-            progress=lambda name, rows, total: status.update(f"compacting {name}: {rows:,} of {total:,} rows"),
-        )
+    keep = keep_days * 24 * 3600
+    if with_parent:
+        when_parent_ends(lambda: os._exit(1))
+    if auto:
+        os.nice(10)
+        done = compact_if_due(lake, keep=keep)
+    else:
+        with Console(stderr=True).status("compacting") as status:
+            done = compact_lake(
+                lake,
+                keep=keep,
+                progress=lambda name, rows, total: status.update(f"compacting {name}: {rows:,} of {total:,} rows"),
+            )
     for table in done:
         click.echo(
             f"{table.table}: {table.files_before} files, {human_bytes(table.bytes_before)} -> "

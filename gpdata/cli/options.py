@@ -14,6 +14,9 @@ from gpdata.errors import InvalidInput
 if TYPE_CHECKING:
     from gpdata.lab import Lab
 
+_UNITS = {"": 1, "b": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_UNITS |= {f"{unit}ib": 1 << 10 * power for power, unit in enumerate("kmgt", 1)}
+_UNITS |= {f"{unit}b": _UNITS[unit] for unit in "kmgt"}
 FOUND_PROBLEMS = 1
 QUARANTINED = 3
 
@@ -82,3 +85,24 @@ def human_bytes(size: int) -> str:
             break
         value /= 1000
     return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+
+
+class Bytes(click.ParamType[int]):
+    """A number of bytes such as 1GiB, 500MB or 1048576.
+
+    Examples
+    --------
+    >>> Bytes().convert("3GiB", None, None), Bytes().convert("500 MB", None, None)
+    (3221225472, 500000000)
+    """
+
+    name = "size"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number."""
+        text = str(value).strip()
+        number = text.rstrip("bBiIkKmMgGtT")
+        unit = _UNITS.get(text[len(number) :].lower())
+        if not number.strip().isdecimal() or unit is None:
+            self.fail(f"{text!r} is no number of bytes; valid is for instance 1GiB, 500MB or 1048576", param, ctx)
+        return int(number) * unit

@@ -1,8 +1,11 @@
-"""Compaction: the many small files of batches become few, sorted, and as small as they get."""
+"""Compaction: the many small files of batches become few, sorted, and as small as they get.
+
+The rewriting holds no lock that writers wait for: batches only add files meanwhile, and nothing but a compaction
+takes files away, one at a time by a lock of its own. Only the commit is made under the lake's lock.
+"""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,20 +17,36 @@ import pyarrow.parquet as pq
 
 from gpdata.errors import LakeDamaged
 from gpdata.lake.batch import COMMIT_ORDER
+from gpdata.lake.cleaning import KEEP, clean
 from gpdata.lake.delta import DataFile, Table
 from gpdata.lake.encoding import STORAGE
 from gpdata.lake.lake import Lake
 from gpdata.lake.parquet import SEALED, Profile, TableWriter
+from gpdata.lake.same import same
 from gpdata.lake.transform import Transformer
 
-SMALL = 64 << 20
-"""A sealed file below this is taken up again once others can join it."""
-_FULL = 128 << 20
 _WINDOW = 96 << 20
 """Bytes in memory that are sorted at a time."""
 _SEALED = "sealed-"
-KEEP = 7 * 24 * 3600.0
-"""Seconds for which replaced files stay, so that open labs and cited versions of open sessions read on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How large compacted files are.
+
+    Parameters
+    ----------
+    small : int
+        A compacted file below this many bytes is taken up again once others can join it.
+    full : int
+        A file is closed at this many bytes, unless what is left would make a small one.
+    """
+
+    small: int = 64 << 20
+    full: int = 128 << 20
+
+
+SIZES = Sizes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,51 +65,112 @@ def compact(
     *,
     wait: float | None = None,
     keep: float = KEEP,
+    everything: bool = True,
     progress: Callable[[str, int, int], None] | None = None,
+    sizes: Sizes = SIZES,
 ) -> list[Compacted]:
     """Rewrite a lake's small files sorted by run, generation and location, at the highest compression.
 
-    What the spool holds is transformed first. The rows of every version stay the same; files that were
-    replaced stay for a while for whoever has them open.
+    The rows of every version stay the same; files that were replaced stay for a while for whoever has them open.
+    Batches can be written, and lakes be opened, all the while.
 
     Parameters
     ----------
     lake : Lake
         The lake.
     wait : float, optional
-        Seconds to wait for another holder of the lake's lock; for ever by default.
+        Seconds to wait for another holder of one of the lake's locks; for ever by default.
     keep : float, optional
         Seconds for which replaced files stay.
+    everything : bool, optional
+        Whether what the spool holds is transformed first, where no service does that, and every small file is
+        rewritten. Otherwise a small
+        file that is compacted already is left alone until as many bytes join it as it has: each rewriting of a
+        row at least doubles its file, so that a row is written about ten times at most.
     progress : callable, optional
         Called with the table's name, rows done, and rows in all.
+    sizes : Sizes, optional
+        How large the files become.
 
     Returns
     -------
     list of Compacted
         One a table.
+
+    Raises
+    ------
+    LakeBusy
+        Another process compacts this lake, or writes to it, all that time.
+    LakeDamaged
+        What was written does not equal what was read; nothing was replaced.
     """
-    transformer = Transformer(lake)
-    with lake.lock(wait):
-        transformer.drain()
-        done = [_compact_table(lake, lake.tables[name], progress) for name in COMMIT_ORDER]
-        _clean(lake, keep)
+    with lake.lock(wait, "compaction.lock"):
+        if everything and lake.holder("follow.lock") is None:
+            Transformer(lake).run(wait=wait)
+        done = []
+        for name in COMMIT_ORDER:
+            chosen = choose(lake.tables[name].files(), everything=everything, sizes=sizes)
+            done.append(_compact_table(lake, lake.tables[name], chosen, sizes, wait, progress))
+        with lake.lock(wait):
+            clean(lake, keep)
     return done
 
 
-def _compact_table(lake: Lake, table: Table, progress: Callable[[str, int, int], None] | None) -> Compacted:
+def is_loose(file: DataFile) -> bool:
+    """Whether a batch wrote the file, and no compaction has taken it up."""
+    return not file.path.startswith(_SEALED)
+
+
+def choose(files: list[DataFile], *, everything: bool = True, sizes: Sizes = SIZES) -> list[DataFile]:
+    """Return the files of a table that a compaction rewrites; none where that would change nothing.
+
+    Parameters
+    ----------
+    files : list of DataFile
+        The table's files.
+    everything, sizes : optional
+        As for `compact`.
+    """
+    chosen = [file for file in files if is_loose(file)]
+    size = sum(file.size for file in chosen)
+    for file in sorted((f for f in files if not is_loose(f) and f.size < sizes.small), key=lambda f: f.size):
+        if everything or file.size <= size:
+            chosen.append(file)
+            size += file.size
+    return chosen if len(chosen) > 1 or any(map(is_loose, chosen)) else []
+
+
+def _compact_table(
+    lake: Lake,
+    table: Table,
+    chosen: list[DataFile],
+    sizes: Sizes,
+    wait: float | None,
+    progress: Callable[[str, int, int], None] | None,
+) -> Compacted:
     before = table.files()
-    chosen = [file for file in before if file.size < SMALL or not file.path.startswith(_SEALED)]
-    if len(chosen) > 1 or any(not file.path.startswith(_SEALED) for file in chosen):
-        written = _rewrite(lake, table, chosen, progress)
+    if chosen:
+        written = _rewrite(lake, table, chosen, sizes, progress)
         _verify(table, chosen, written)
-        table.commit("OPTIMIZE", add=written, remove=chosen)
-        table.checkpoint()
+        with lake.lock(wait):
+            before = table.files()
+            if gone := {file.path for file in chosen} - {file.path for file in before}:
+                raise LakeDamaged(
+                    f"{', '.join(sorted(gone)[:3])} left the table {table.name!r} of {lake.path} while it was being "
+                    "compacted; nothing was replaced: see which program writes to this lake beside gpdata"
+                )
+            table.commit("OPTIMIZE", add=written, remove=chosen)
+            table.checkpoint()
     after = table.files()
     return Compacted(table.name, len(before), len(after), sum(f.size for f in before), sum(f.size for f in after))
 
 
 def _rewrite(
-    lake: Lake, table: Table, files: list[DataFile], progress: Callable[[str, int, int], None] | None
+    lake: Lake,
+    table: Table,
+    files: list[DataFile],
+    sizes: Sizes,
+    progress: Callable[[str, int, int], None] | None,
 ) -> list[DataFile]:
     version = table.open().version() + 1
     total, done = sum(file.rows for file in files), 0
@@ -107,7 +187,8 @@ def _rewrite(
             done += rows.num_rows
             if progress is not None:
                 progress(table.name, done, total)
-            if writer.bytes >= _FULL:
+            rest = writer.bytes / writer.rows * (total - done)
+            if writer.bytes >= sizes.full and rest > 1.1 * sizes.small:
                 written.append(writer.close())
                 writer = None
         if writer is not None:
@@ -210,29 +291,18 @@ def _windows(groups: list[_RowGroup], rows: int) -> Iterator[_Window]:
 
 
 def _verify(table: Table, before: list[DataFile], after: list[DataFile]) -> None:
-    """Read every written row once more before the old files may go."""
+    """Read what was written once more, and hold every value to the old files, before these may go."""
+    groups = (group.read() for file in after for group in _row_groups(table, file))
+    read = STORAGE[table.name].empty_table()
     rows = 0
-    for file in after:
-        for group in _row_groups(table, file):
-            rows += group.read().num_rows
-    if rows != (expected := sum(file.rows for file in before)):
+    for expected in _sorted_rows(table, before):
+        while read.num_rows < expected.num_rows and (group := next(groups, None)) is not None:
+            read = pa.concat_tables([read, group])
+        if not same(read.slice(0, expected.num_rows), expected):
+            break
+        read, rows = read.slice(expected.num_rows), rows + expected.num_rows
+    if rows != sum(file.rows for file in before) or read.num_rows or next(groups, None) is not None:
         raise LakeDamaged(
-            f"compaction of table {table.name!r} wrote {rows} rows of {expected}; nothing was replaced: "
-            "run 'gpdata verify' on the lake"
+            f"compaction of table {table.name!r} wrote other rows than it read, from row {rows} on; nothing was "
+            "replaced: run 'gpdata verify' on the lake"
         )
-
-
-def _clean(lake: Lake, keep: float) -> None:
-    """Remove what nothing names any more: replaced files, expired log entries, old receipts and scratch files."""
-    for table in lake.tables.values():
-        delta = table.open()
-        for name in delta.vacuum(int(keep // 3600), dry_run=True, enforce_retention_duration=False):
-            lake.disk.remove(table.path / name)
-        lake.disk.sync_directory(table.path)
-        delta.cleanup_metadata()
-        lake.disk.sync_directory(table.log)
-    limit = time.time() - keep
-    for folder in (lake.scratch, lake.path / "receipts"):
-        for path in folder.iterdir():
-            if path.stat().st_mtime < limit:
-                lake.disk.remove(path)

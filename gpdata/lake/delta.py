@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ _CONFIGURATION = {
     "delta.logRetentionDuration": "interval 7 days",
     "delta.deletedFileRetentionDuration": "interval 7 days",
 }
+_NEEDED = ("size_bytes", "num_records", "min.run_uuid", "max.run_uuid", "min.batch", "max.batch")
+"""What the log says of each data file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +66,19 @@ class Table:
         return self.path / "_delta_log"
 
     def create(self, schema: pa.Schema, description: str) -> None:
-        """Create the table where it does not exist."""
-        if DeltaTable.is_deltatable(str(self.path)):
-            return
-        self._disk.make_directory(self.path)
-        DeltaTable.create(
-            str(self.path),
-            Schema.from_arrow(schema),
-            name=f"gpdata {self.name}",
-            description=description,
-            configuration=_CONFIGURATION,
-        )
+        """Create the table where it does not exist, or holds nothing: an attempt that failed left it, perhaps torn."""
+        if DeltaTable.is_deltatable(str(self.path)) and self._empty():
+            for path in sorted(self.log.glob("[0-9]*[0-9].json")):
+                self._set_aside(path)
+        if not DeltaTable.is_deltatable(str(self.path)):
+            self._disk.make_directory(self.path)
+            DeltaTable.create(
+                str(self.path),
+                Schema.from_arrow(schema),
+                name=f"gpdata {self.name}",
+                description=description,
+                configuration=_CONFIGURATION,
+            )
         for path in self.log.iterdir():
             self._disk.sync_path(path)
         self._disk.sync_directory(self.log)
@@ -97,6 +102,13 @@ class Table:
         """Return the files of the newest version, in the order of their names."""
         actions = pa.table(self.open().get_add_actions(flatten=True))
         rows = actions.to_pylist()
+        for row in rows:
+            if any(row.get(name) is None for name in _NEEDED):
+                raise LakeDamaged(
+                    f"the log of table {self.name!r} at {self.path} names the file {row['path']!r} without "
+                    f"{', '.join(name for name in _NEEDED if row.get(name) is None)}, which every file has that gpdata "
+                    "writes: the log was damaged, or another program wrote to it; restore it from a backup"
+                )
         return sorted((_data_file(row) for row in rows), key=lambda file: file.path)
 
     def commit(
@@ -166,7 +178,19 @@ class Table:
 
     def checkpoint(self) -> None:
         """Sum the log up in one file, durably, so that opening the table stays quick."""
+        before = set(self.log.glob("*.checkpoint*.parquet"))
         self.open().create_checkpoint()
+        try:
+            self.settle()
+        except OSError:
+            # What the kernel made of a failed sync cannot be known, nor would a later one tell.
+            for path in {*self.log.glob("*.checkpoint*.parquet")} - before | {self.log / "_last_checkpoint"}:
+                with suppress(OSError):
+                    self._disk.remove(path)
+            raise
+
+    def settle(self) -> None:
+        """Bring the log to the disk, also what a process wrote that was killed before its last sync."""
         for path in self.log.glob("*checkpoint*"):
             self._disk.sync_path(path)
         self._disk.sync_directory(self.log)
@@ -175,20 +199,32 @@ class Table:
         """Set an empty or torn newest log entry, or a torn checkpoint, aside; return what was set aside.
 
         Only what a crash can leave behind is touched: the newest entry of a table that has older ones, and
-        checkpoints, which hold nothing that the log does not.
+        checkpoints, which hold nothing that the log does not. What is there is durable afterwards: who wrote it
+        may have been killed before its last sync.
         """
         aside = []
+        if self.log.is_dir():
+            self._disk.sync_directory(self.log)
         entries = sorted(self.log.glob("[0-9]*[0-9].json"))
         if len(entries) > 1 and not _is_entry(entries[-1]):
             aside.append(self._set_aside(entries[-1]))
-        try:
-            self.open()
-        except LakeDamaged:
-            for path in [*self.log.glob("*.checkpoint*.parquet"), self.log / "_last_checkpoint"]:
-                if path.exists():
-                    aside.append(self._set_aside(path))
-            self.open()
-        return aside
+        # Newest first: the one before it, and the entries since, are kept by the clean-up for this.
+        doubtful = [self.log / "_last_checkpoint", *sorted(self.log.glob("[0-9]*.checkpoint*.parquet"), reverse=True)]
+        while True:
+            try:
+                self.open()
+            except LakeDamaged:
+                doubtful = [path for path in doubtful if path.exists()]
+                if not doubtful:
+                    raise
+                aside.append(self._set_aside(doubtful.pop(0)))
+            else:
+                return aside
+
+    def _empty(self) -> bool:
+        """Whether no more than the creation was ever written to the log."""
+        entries = sorted(self.log.glob("[0-9]*"))
+        return [path.name for path in entries] == [f"{0:020d}.json"]
 
     def _set_aside(self, path: Path) -> Path:
         target = path.with_name(f"set-aside-{time.time_ns()}-{path.name}")

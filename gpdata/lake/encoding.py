@@ -181,7 +181,8 @@ def _unusual_types(instructions: pa.ListArray, types: pa.ListArray) -> pa.Array:
     looks = pa.repeat("string", len(texts.dictionary))
     for name, pattern in reversed(TYPE_PATTERNS):
         looks = pc.if_else(pc.match_substring_regex(texts.dictionary, pattern), name, looks)
-    as_it_looks = np.asarray(pc.equal(looks.take(texts.indices), types.flatten()))
+    # A gene without an instruction looks like nothing: its genome keeps its types.
+    as_it_looks = np.asarray(pc.fill_null(pc.equal(looks.take(texts.indices), types.flatten()), False))
     lengths, _ = _lists(types)
     usual = _all_good(as_it_looks, lengths) & ~np.asarray(types.is_null())
     return pc.if_else(pa.array(usual), pa.scalar(None, types.type), types)

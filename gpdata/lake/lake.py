@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
@@ -22,7 +22,13 @@ from gpdata.spool import Disk, Quarantine, Spool
 MARKER = "gpdata.json"
 _FORMAT = "gpdata lake"
 _POLL = 0.05
-_OWN = frozenset({MARKER, "lock", "spool", "scratch", "manifests", "receipts", "quarantine", *(t.name for t in STORED)})
+_LOCKS = {
+    "lock": "is being written",
+    "compaction.lock": "is being compacted",
+    "follow.lock": "is being followed",
+}
+_FOLDERS = {"spool", "scratch", "manifests", "receipts", "quarantine", "tokens"}
+_OWN = frozenset({MARKER, "ballast", "ages.json", *_FOLDERS, *_LOCKS, *(t.name for t in STORED)})
 
 
 class Lake:
@@ -82,13 +88,15 @@ class Lake:
         return Spool(self.path / "spool", disk=self.disk)
 
     @contextmanager
-    def lock(self, wait: float | None = None) -> Iterator[None]:
+    def lock(self, wait: float | None = None, name: str = "lock") -> Iterator[None]:
         """Hold the lake's lock: one process at a time changes a lake.
 
         Parameters
         ----------
         wait : float, optional
             Seconds to wait for another holder; for ever by default, 0 to try once.
+        name : str
+            Another lock than that of writing: `compaction.lock`, or `follow.lock`.
 
         Raises
         ------
@@ -96,7 +104,7 @@ class Lake:
             Another process held the lock all that time.
         """
         deadline = None if wait is None else time.monotonic() + wait
-        with (self.path / "lock").open("a+b") as file:
+        with (self.path / name).open("a+b") as file:
             while True:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -105,14 +113,32 @@ class Lake:
                     if deadline is not None and time.monotonic() >= deadline:
                         file.seek(0)
                         raise LakeBusy(
-                            f"the lake {self.path} is being written by process {file.read().decode() or '?'}; "
+                            f"the lake {self.path} {_LOCKS[name]} by process {file.read().decode() or '?'}; "
                             "what was recorded is safe in the spool: wait for that process, or try again"
                         ) from None
                     time.sleep(_POLL)
-            file.truncate(0)
-            file.write(str(os.getpid()).encode())
-            file.flush()
+            with suppress(OSError):  # on a full disk the lock is held all the same; the number is for people
+                os.ftruncate(file.fileno(), 0)
+                os.write(file.fileno(), str(os.getpid()).encode())
             yield
+
+    def repair(self) -> None:
+        """Set aside what a crash left of a log entry or a checkpoint; the next transform makes the batch again."""
+        with self.lock():
+            for table in self.tables.values():
+                table.repair()
+
+    def holder(self, name: str = "lock") -> int | None:
+        """Return the process that holds a lock now; None where none does."""
+        try:
+            with (self.path / name).open("rb") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return int(file.read() or b"0")
+        except FileNotFoundError:
+            pass
+        return None
 
     def _make(self) -> None:
         if self.path.exists():
@@ -127,7 +153,7 @@ class Lake:
         with self.lock():
             if (self.path / MARKER).exists():
                 return
-            for folder in (self.scratch, self.path / "manifests", self.path / "receipts"):
+            for folder in (self.scratch, self.path / "manifests", self.path / "receipts", self.quarantine.path):
                 self.disk.make_directory(folder)
             for table in STORED:
                 self.tables[table.name].create(STORAGE[table.name], table.grain)

@@ -115,7 +115,7 @@ GENERATIONS = Table(
         *_five("genome_size", "genome size", "no genome was sent", "genes"),
         *_five("program_size", "program size", "no program size is known", "points"),
         *_five("age", "age", "no age was sent", "generations"),
-        Column("flags", Type.STRINGS, "what a reader should know of this line: config_differs, value_in_extra, ...",
+        Column("flags", Type.STRINGS, "what a reader should know of this line: auth=none (came by plain TCP), config_differs, value_in_extra, ...",
                "computed at ingest"),
         Column("extra", Type.STRING, "JSON text of every field of the line, of best and of the report that no column holds",
                "the line", "there is none"),
