@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gpdata.errors import InvalidInput
@@ -30,6 +30,10 @@ class Settings:
         How much raw JSON goes into one batch of the lake, in bytes (GPDATA_BATCH_BYTES).
     traceback : bool
         Whether the command line shows the traceback of an error (GPDATA_TRACEBACK).
+    server : str or None
+        The address of the ingest service that is uploaded to (GPDATA_SERVER).
+    token : str or None
+        What tells the ingest service who uploads (GPDATA_TOKEN); never shown.
 
     Examples
     --------
@@ -42,6 +46,8 @@ class Settings:
     max_line_bytes: int = 256 * MIB
     batch_bytes: int = 64 * MIB
     traceback: bool = False
+    server: str | None = None
+    token: str | None = field(default=None, repr=False)
 
 
 def settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -75,6 +81,8 @@ def settings(environment: Mapping[str, str] | None = None) -> Settings:
         max_line_bytes=_bytes(variables, "GPDATA_MAX_LINE_BYTES", default.max_line_bytes),
         batch_bytes=_bytes(variables, "GPDATA_BATCH_BYTES", default.batch_bytes),
         traceback=show_traceback(variables),
+        server=variables.get("GPDATA_SERVER") or None,
+        token=variables.get("GPDATA_TOKEN") or None,
     )
 
 
@@ -172,9 +180,33 @@ def user_cache(environment: Mapping[str, str] | None = None) -> Path:
     >>> user_cache({"XDG_CACHE_HOME": "/var/cache/ada"}).as_posix()
     '/var/cache/ada/gpdata'
     """
-    variables = os.environ if environment is None else environment
-    root = variables.get("XDG_CACHE_HOME")
-    return (Path(root) if root else Path.home() / ".cache") / "gpdata"
+    return _user_directory("XDG_CACHE_HOME", ".cache", environment)
+
+
+def user_state(environment: Mapping[str, str] | None = None) -> Path:
+    """Return the directory for what must not get lost: below XDG_STATE_HOME, else ``~/.local/state``.
+
+    Parameters
+    ----------
+    environment : mapping of str to str, optional
+        The variables; those of this process where it is left out.
+
+    Returns
+    -------
+    Path
+        It need not exist.
+
+    Examples
+    --------
+    >>> user_state({"XDG_STATE_HOME": "/var/lib/ada"}).as_posix()
+    '/var/lib/ada/gpdata'
+    """
+    return _user_directory("XDG_STATE_HOME", ".local/state", environment)
+
+
+def _user_directory(name: str, default: str, environment: Mapping[str, str] | None) -> Path:
+    root = (os.environ if environment is None else environment).get(name)
+    return (Path(root) if root else Path.home() / default) / "gpdata"
 
 
 def _bytes(variables: Mapping[str, str], name: str, default: int) -> int:

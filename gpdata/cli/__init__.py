@@ -36,6 +36,11 @@ class Lazy(NamedTuple):
 COMMANDS = {
     "demo": Lazy("gpdata.cli.demo:demo", "Evolve, record and report, to see how it all works."),
     "import": Lazy("gpdata.cli.import_:import_", "Take recorder streams or old log files into a lake."),
+    "ingest": Lazy("gpdata.cli.ingest:ingest", "Run the service that takes uploads into a lake."),
+    "forward": Lazy("gpdata.cli.forward:forward", "Stand beside a GP system and upload what it records."),
+    "token": Lazy("gpdata.cli.token:token", "Create, list and revoke the tokens of an ingest service."),
+    "transform": Lazy("gpdata.cli.transform:transform", "Turn what the spool holds into a lake's tables."),
+    "spool": Lazy("gpdata.cli.spool:spool", "Say what waits in a spool, and what is wrong."),
     "report": Lazy("gpdata.cli.report:report", "Write the standard report of a lake as one HTML page."),
     "example-lake": Lazy("gpdata.cli.example_lake:example_lake", "Make the small lake of the example notebooks."),
     "info": Lazy("gpdata.cli.lake:info", "Say what a lake holds and how large it is."),
@@ -171,6 +176,12 @@ def explain(error: BaseException) -> int:
             return _say("interrupted; run the same command again to go on.", 130)
         case click.Abort():
             return _say("stopped; nothing more was done.", 1)
+        case ModuleNotFoundError() if error.name and not error.name.startswith("gpdata"):
+            return _say(
+                f"this needs the package {error.name!r}, which this installation of gpdata leaves out; "
+                f"install gpdata whole, or {error.name} beside it.",
+                2,
+            )
         case MemoryError():
             return _say("not enough memory. Set GPDATA_BATCH_BYTES lower, or end other programs.", 1)
         case OSError():
@@ -209,5 +220,6 @@ def main() -> None:
     """Record every individual of every genetic-programming run, keep it for good, and ask it anything.
 
     `gpdata COMMAND --help` tells more. The settings are environment variables: GPDATA_LAKE, GPDATA_OWNER,
+    GPDATA_SERVER, GPDATA_TOKEN,
     GPDATA_MAX_LINE_BYTES, GPDATA_BATCH_BYTES, GPDATA_TRACEBACK.
     """
