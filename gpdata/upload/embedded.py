@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from gpdata.config import settings
-from gpdata.errors import InvalidInput, LakeBusy
+from gpdata.errors import LakeBusy
 from gpdata.lake import Account, Lake, Transformer
 from gpdata.spool import Meta, SpoolFile
 
@@ -30,17 +30,15 @@ class Embedded:
 
     Attributes
     ----------
+    place : Path
+        The lake's directory.
     account : Account
         What became of the lines sent, as far as they have left the spool.
     """
 
     def __init__(self, path: str | Path, *, owner: str | None, transform_every: float) -> None:
-        if "://" in str(path):
-            raise InvalidInput(
-                f"the lake {str(path)!r} is an address; valid is a directory of this machine: "
-                "record into one, and copy or import it from there"
-            )
         self.lake = Lake.create(path)
+        self.place = self.lake.path
         self.account = Account()
         self._owner = owner
         self._every = transform_every

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self, SupportsIndex
+from typing import TYPE_CHECKING, Self, SupportsIndex
 
 from gpdata.config import settings
 from gpdata.errors import InvalidInput, near
@@ -18,17 +18,20 @@ from gpdata.upload import line
 from gpdata.upload.embedded import Embedded
 from gpdata.upload.plain import Plain
 
+if TYPE_CHECKING:
+    from gpdata.upload.remote import Remote
+
 CONTINUE, SUCCESS, FAILURE = OUTCOMES
 _LONGEST_RUN_UUID = 200
 _MOST_GENERATIONS = 2**31 - 1
 
 
 class Recorder:
-    """Records one run of any GP system, generation by generation, into a lake on this machine.
+    """Records one run of any GP system, generation by generation, into a lake on this machine or of a server.
 
-    Each generation is durable when `generation` returns, whatever happens to the process then. Several
-    processes can record into one lake at once, each run with a Recorder of its own. After the ``with`` block,
-    also when an exception leaves it, everything recorded is in the lake's tables.
+    Each generation is durable on this machine when `generation` returns, whatever happens to the process then.
+    Several processes can record into one lake at once, each run with a Recorder of its own. After the ``with``
+    block, also when an exception leaves it, everything recorded is in the lake's tables, or the server has it.
 
     Parameters
     ----------
@@ -46,7 +49,8 @@ class Recorder:
     run_uuid : str or UUID, optional
         The run's key; made by `uuids` where it is left out.
     owner : str, optional
-        Who the run belongs to; the setting GPDATA_OWNER where it is left out, else nobody.
+        Who the run belongs to; the setting GPDATA_OWNER where it is left out, else nobody. A server knows it by
+        the token: leave it out there.
     version, git_hash, command : str, optional
         Of the GP system; null where they are left out.
     uuids : callable or iterator, optional
@@ -56,17 +60,26 @@ class Recorder:
         default.
     transform_every : float, optional
         Seconds after which a generation also moves what was recorded into the lake's tables, where readers
-        see it.
+        see it. A server does that by itself.
+    token : str, optional
+        For a server: what tells it who records; the setting GPDATA_TOKEN where it is left out.
+    close_timeout : float, optional
+        For a server: seconds for which `close` waits until it has everything.
+    ca : str or Path, optional
+        For a server: the certificates, in PEM, of the authority that signed its own; the well-known
+        authorities where it is left out.
+    outbox : str or Path, optional
+        For a server: the directory where generations wait; one of this user's own for each address by default.
 
     Attributes
     ----------
-    lake : Path
-        The lake's directory.
+    lake : Path or str
+        The lake's directory, or the server's address.
     run_uuid : str
         The run's key.
     account : gpdata.lake.Account
-        What became of the generations recorded, as far as they are in the lake: accepted, duplicates of
-        stored ones, or quarantined.
+        What became of the generations recorded, as far as they are in the lake, or the server said: accepted,
+        duplicates of stored ones, or quarantined.
 
     Raises
     ------
@@ -78,6 +91,12 @@ class Recorder:
     With seeded `uuids` and a `clock` that gives the same times, a seeded run that is run again sends the same
     bytes again; they count as duplicates. Other content for a generation that is stored does not replace it:
     it goes to the lake's quarantine, and `close` warns.
+
+    To a server, a generation is written into an outbox on this machine's disk and sent in the background; a
+    server that is away for an hour or a week holds nothing up. What it does not have when `close` gives up, or
+    when the process is killed, is sent by the next Recorder of this user to that server, or by
+    ``gpdata forward --to ADDRESS --drain``. Record in the process that made the Recorder: in one that was
+    forked from it `generation` raises, and `close` does nothing.
 
     Examples
     --------
@@ -108,6 +127,10 @@ class Recorder:
         uuids: Callable[[], str | uuid.UUID] | Iterator[str | uuid.UUID] | None = None,
         clock: Callable[[], datetime | float] | None = None,
         transform_every: float = 5.0,
+        token: str | None = None,
+        close_timeout: float = 60.0,
+        ca: str | Path | None = None,
+        outbox: str | Path | None = None,
     ) -> None:
         texts = {"problem": problem, "label": label, "owner": owner, "version": version, "git_hash": git_hash,
                  "command": command}  # fmt: skip
@@ -130,11 +153,22 @@ class Recorder:
             "command": command,
         }
         self._config = line.encode({**{k: v for k, v in run.items() if v is not None}, "argmap": argmap})
-        owner = settings().owner if owner is None else owner
-        self._transport = Embedded(lake, owner=owner, transform_every=transform_every)
+        self._transport: Embedded | Remote
+        if "://" in str(lake) or str(lake).startswith(("https:/", "http:/")):
+            if owner is not None:
+                raise InvalidInput(
+                    f"owner is {owner!r}, but a server knows the owner by the token; leave owner out, "
+                    f"or use a token of {owner!r}"
+                )
+            from gpdata.upload.remote import Remote
+
+            self._transport = Remote(str(lake), token=token, close_timeout=close_timeout, ca=ca, outbox=outbox)
+        else:
+            owner = settings().owner if owner is None else owner
+            self._transport = Embedded(lake, owner=owner, transform_every=transform_every)
         self._last: tuple[int, str] | None = None
         self._closed = False
-        self.lake = self._transport.lake.path
+        self.lake: Path | str = self._transport.place
         self.account = self._transport.account
 
     @property
@@ -221,9 +255,10 @@ class Recorder:
         self._transport.settle()
 
     def close(self) -> None:
-        """Bring everything recorded into the lake's tables; a second call does nothing.
+        """Bring everything recorded into the lake's tables, or to the server; a second call does nothing.
 
-        Another process that is writing the lake's tables is waited for.
+        Another process that is writing the lake's tables is waited for, and a server for `close_timeout`
+        seconds: a warning says what it does not have then, and how it gets there.
 
         Raises
         ------

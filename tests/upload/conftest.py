@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
@@ -14,13 +13,14 @@ import pytest
 from gpdata.lake import Account
 from gpdata.upload import Recorder
 from gpdata.wire import Decoded, Origin, decode
+from tests.upload.server import Server
 
 
 class Caught:
     """A transport that keeps the lines."""
 
     def __init__(self, *_: object, **__: object) -> None:
-        self.lake = SimpleNamespace(path=Path("nowhere"))
+        self.place = Path("nowhere")
         self.account = Account()
         self.lines: list[bytes] = []
 
@@ -62,3 +62,18 @@ class Run:
 def begin() -> Callable[..., Run]:
     """Return a function that begins a run, of the options of a Recorder."""
     return Run
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """Return a running server that keeps to the upload protocol."""
+    started = Server().start()
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let failed uploads be tried again soon."""
+    monkeypatch.setattr("gpdata.upload.sender.FIRST_WAIT", 0.01)
+    monkeypatch.setattr("gpdata.upload.sender.MOST_WAIT", 0.1)
