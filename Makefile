@@ -12,7 +12,7 @@ REPORT ?= demo-report$(if $(CAPTURES),-captures).html
 CAPTURES ?=
 ENGINE ?= duckdb
 
-.PHONY: help env demo test test-faults hub notebooks lint format lock bench-size clean
+.PHONY: help env demo test test-faults hub notebooks lint format lock bench-size bench-ingest clean
 
 help: ## list the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,10 @@ lock: ## resolve the newest allowed versions into requirements.lock
 
 bench-size: env ## bytes of the compacted lake against xz -6 of the streams (CAPTURES=dir)
 	@$(BIN)/python benchmarks/size.py $(or $(CAPTURES),../shared/captures)
+
+bench-ingest: env ## acknowledged uploads against a bare server, and the transform against DuckDB (CAPTURES=dir)
+	@$(BIN)/python benchmarks/ingest.py $(or $(CAPTURES),../shared/captures)
+	@$(BIN)/python -m benchmarks.transform $(or $(CAPTURES),../shared/captures)
 
 clean: ## remove what the commands above made
 	rm -rf $(VENV) .venv-hub .tools "$(LAKE)" "$(REPORT)" .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist
