@@ -29,6 +29,7 @@ from gpdata.spool.incoming import DUPLICATE, REFUSED, STORED
 
 _log = logging.getLogger(__name__)
 
+_UPLOAD = "/v1/generations"
 _ORIGIN = re.compile(f"[ -~]{{1,{MOST_ORIGIN}}}")
 _LIMIT = re.compile(r"[0-9]{1,4}")
 _BEARER = re.compile(r"bearer +(\S+) *", re.IGNORECASE)
@@ -73,10 +74,12 @@ def make_app(
     callable
         The application.
     """
-    service = _Service(intake, ledger, accounts, metrics, ready)
+    door = _Door(accounts, metrics)
+    generations = _Generations(intake, door, metrics)
+    service = _Service(ledger, door, metrics, ready)
     app = Starlette(
         routes=[
-            Route("/v1/generations", service.generations, methods=["POST"]),
+            Route(_UPLOAD, generations, methods=["POST"]),
             Route("/v1/runs", service.runs),
             Route("/v1/runs/{run_uuid:path}", service.run),
             Route("/v1/openapi.json", service.openapi),
@@ -87,44 +90,96 @@ def make_app(
         exception_handlers={
             HTTPException: _http_error,
             Refused: _refused,
-            Denied: service.denied,
-            Gone: _gone,
+            Denied: door.denied,
             Exception: _fault,
         },
     )
     app.router.redirect_slashes = False
-    return _Counted(app, metrics)
+    return _Counted(app, generations, metrics)
 
 
-class _Service:
-    def __init__(self, intake: Intake, ledger: LakeLedger, accounts: Accounts, metrics: Metrics, ready: Ready) -> None:
-        self._intake, self._ledger, self._accounts = intake, ledger, accounts
-        self._metrics, self._ready = metrics, ready
-        self._document = msgspec.json.encode(document())
+class _Door:
+    """Lets in who has a token, before a byte of the body is read."""
 
-    async def generations(self, request: Request) -> Response:
-        identity = await self._identify(request, WRITE)
-        encoding = ", ".join(request.headers.getlist("content-encoding"))
+    def __init__(self, accounts: Accounts, metrics: Metrics) -> None:
+        self._accounts, self._metrics = accounts, metrics
+
+    async def identify(self, authorization: str, scope: str) -> Identity:
+        """Return who asks, or refuse."""
+        sent = _BEARER.fullmatch(authorization)
+        identity = await self._accounts.identify(sent[1] if sent else None)
+        if scope not in identity.scopes:
+            self._metrics.denied.labels("no_scope").inc()
+            has = ", ".join(sorted(identity.scopes)) or "none"
+            raise Refused("no_scope", f"this needs a token with the scope {scope}; yours has {has}: ask for another")
+        return identity
+
+    async def denied(self, request: Request, denied: Exception) -> Response:
+        assert isinstance(denied, Denied)
+        self._metrics.denied.labels(denied.code).inc()
+        _log.info("denied %s: %s", request.client.host if request.client else "?", denied.code)
+        return error(denied.code, denied.detail)
+
+
+class _Generations:
+    """Answers uploads: an ASGI application without a framework, which costs a small body more than its parsing."""
+
+    def __init__(self, intake: Intake, door: _Door, metrics: Metrics) -> None:
+        self._intake, self._door, self._metrics = intake, door, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            status, body = await self._take(scope, receive)
+        except Refused as refused:
+            await (await _refused(Request(scope), refused))(scope, receive, send)
+        except Denied as denied:
+            await (await self._door.denied(Request(scope), denied))(scope, receive, send)
+        except Gone as gone:
+            await (await _gone(Request(scope), gone))(scope, receive, send)
+        except Exception as fault:
+            await (await _fault(Request(scope), fault))(scope, receive, send)
+            raise  # into the log, by the server
+        else:
+            headers = [(b"content-length", b"%d" % len(body)), (b"content-type", b"application/json")]
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
+
+    async def _take(self, scope: Scope, receive: Receive) -> tuple[int, bytes]:
+        headers: dict[bytes, str] = {}
+        for name, value in scope["headers"]:
+            text = value.decode("latin-1")
+            if name in headers:
+                text = f"{headers[name]}, {text}"
+            headers[name] = text
+        identity = await self._door.identify(headers.get(b"authorization", ""), WRITE)
+        encoding = headers.get(b"content-encoding", "")
         body = decoder(encoding)
         if body is None:
             detail = f"Content-Encoding {encoding[:40]!r} is not known; valid are identity, gzip and zstd, one of them"
             raise Refused("bad_encoding", detail)
-        origin = request.headers.get("x-gpdata-origin")
+        origin = headers.get(b"x-gpdata-origin")
         if origin is not None and not _ORIGIN.fullmatch(origin):
             raise Refused("bad_request", f"X-Gpdata-Origin has 1 to {MOST_ORIGIN} printable ASCII characters")
-        outcomes = await self._intake.take(request.receive, body, identity, origin)
+        outcomes = await self._intake.take(receive, body, identity, origin)
         self._metrics.outcomes(outcomes)
-        counts = {name: sum(outcome.result == name for outcome in outcomes) for name in (STORED, DUPLICATE, REFUSED)}
-        _log.info(
-            "upload of %s from %s: %d stored, %d duplicate, %d refused",
-            identity.name,
-            request.client.host if request.client else "?",
-            *counts.values(),
-        )
-        return json(Answer(**counts, lines=outcomes), _status(outcomes))
+        results = [outcome.result for outcome in outcomes]
+        counts = results.count(STORED), results.count(DUPLICATE), results.count(REFUSED)
+        if _log.isEnabledFor(logging.INFO):
+            client = scope["client"][0] if scope.get("client") else "?"
+            _log.info("upload of %s from %s: %d stored, %d duplicate, %d refused", identity.name, client, *counts)
+        return _status(outcomes), msgspec.json.encode(Answer(*counts, lines=outcomes))
+
+
+class _Service:
+    """Answers everything else."""
+
+    def __init__(self, ledger: LakeLedger, door: _Door, metrics: Metrics, ready: Ready) -> None:
+        self._ledger, self._door = ledger, door
+        self._metrics, self._ready = metrics, ready
+        self._document = msgspec.json.encode(document())
 
     async def runs(self, request: Request) -> Response:
-        await self._identify(request, READ)
+        await self._door.identify(request.headers.get("authorization", ""), READ)
         query = request.query_params
         limit = query.get("limit", "100")
         if not _LIMIT.fullmatch(limit) or not 1 <= int(limit) <= MOST_RUNS:
@@ -135,7 +190,7 @@ class _Service:
         return json({"runs": found, "next": following})
 
     async def run(self, request: Request) -> Response:
-        await self._identify(request, READ)
+        await self._door.identify(request.headers.get("authorization", ""), READ)
         found = await asyncio.to_thread(self._ledger.run, request.path_params["run_uuid"])
         if found is None:
             raise Refused("unknown_run", "nothing has arrived of this run; GET /v1/runs lists those that have")
@@ -155,27 +210,11 @@ class _Service:
         text = await asyncio.to_thread(self._metrics.text)
         return Response(text, media_type="text/plain; version=0.0.4")
 
-    async def denied(self, request: Request, denied: Exception) -> Response:
-        assert isinstance(denied, Denied)
-        self._metrics.denied.labels(denied.code).inc()
-        _log.info("denied %s: %s", request.client.host if request.client else "?", denied.code)
-        return error(denied.code, denied.detail)
-
-    async def _identify(self, request: Request, scope: str) -> Identity:
-        """Return who asks, or refuse, before a byte of the body is read."""
-        sent = _BEARER.fullmatch(request.headers.get("authorization", ""))
-        identity = await self._accounts.identify(sent[1] if sent else None)
-        if scope not in identity.scopes:
-            self._metrics.denied.labels("no_scope").inc()
-            has = ", ".join(sorted(identity.scopes)) or "none"
-            raise Refused("no_scope", f"this needs a token with the scope {scope}; yours has {has}: ask for another")
-        return identity
-
 
 def _status(outcomes: list[Outcome]) -> int:
-    codes = {outcome.code for outcome in outcomes}
     if not outcomes or any(outcome.result != REFUSED for outcome in outcomes):
         return 200
+    codes = {outcome.code for outcome in outcomes}
     return {"other_owner": 403, "too_long": 413}.get(codes.pop() or "", 422) if len(codes) == 1 else 422
 
 
@@ -207,15 +246,16 @@ async def _fault(request: Request, exception: Exception) -> Response:
 class _Counted:
     """Counts answers by status."""
 
-    def __init__(self, app: Starlette, metrics: Metrics) -> None:
-        self._app, self._metrics = app, metrics
+    def __init__(self, app: Starlette, generations: _Generations, metrics: Metrics) -> None:
+        self._app, self._generations, self._metrics = app, generations, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope.setdefault("state", {})["linger"] = LINGER
 
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._metrics.requests.labels(str(message["status"])).inc()
+                self._metrics.answered(message["status"])
             await send(message)
 
-        await self._app(scope, receive, counted)
+        upload = scope["type"] == "http" and scope["path"] == _UPLOAD and scope["method"] == "POST"
+        await (self._generations if upload else self._app)(scope, receive, counted)

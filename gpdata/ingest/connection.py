@@ -23,6 +23,34 @@ _LEAST_TAKEN = 32 << 10
 """Bytes of an answer that must be taken in `STALL_SECONDS`, or all that is left."""
 _PIPELINED = 64
 """Requests that may wait behind the one that is being answered."""
+_AHEAD = 512 << 10
+"""Bytes of a body that are read before somebody asks for them, among few connections."""
+
+
+class _Answer:
+    """The transport as it is written to by who answers: a head leaves together with what follows it."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._head = b""
+
+    def write(self, data: bytes) -> None:
+        """Send bytes, or keep them where they are the head of an answer."""
+        if data.startswith(b"HTTP/") and not data.startswith(b"HTTP/1.1 100") and not self._head:
+            self._head = data
+        else:
+            self._transport.write(self._head + data)
+            self._head = b""
+
+    def close(self) -> None:
+        """Close once all is sent."""
+        if self._head:
+            self.write(b"")
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        """Whether it is closed, or soon will be."""
+        return self._transport.is_closing()
 
 
 class Connection(HttpToolsProtocol):
@@ -88,9 +116,12 @@ class Connection(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of a body; among many connections each waits until that piece is asked for."""
-        super().on_body(body)
-        if len(self.connections) > MANY:
-            self.flow.pause_reading()
+        cycle = self.cycle
+        if not cycle.response_complete:
+            cycle.body += body
+            if len(self.connections) > MANY or len(cycle.body) > _AHEAD:
+                self.flow.pause_reading()
+            cycle.message_event.set()
 
     def on_headers_complete(self) -> None:
         """Begin the request."""
@@ -98,6 +129,8 @@ class Connection(HttpToolsProtocol):
             self._head.cancel()
             self._head = None
         super().on_headers_complete()
+        if self.cycle.scope["method"] != "HEAD":  # whose answer ends with its head
+            self.cycle.transport = _Answer(self.transport)  # type: ignore[assignment]
 
     def on_message_complete(self) -> None:
         """End the body; the connection is good for another request, even where the answer came before."""

@@ -166,8 +166,8 @@ class Intake:
             self._uploads.discard(upload)
             self._written -= upload.written
             self._metrics.uploads.dec()
-            self._metrics.bytes.labels("wire").inc(upload.size)
-            self._metrics.bytes.labels("raw").inc(work.raw_bytes)
+            self._metrics.wire.inc(upload.size)
+            self._metrics.raw.inc(work.raw_bytes)
             self._windows.give(body.granted - free_window)
             if work.committed:
                 work.close()
@@ -195,14 +195,14 @@ class Intake:
                     self.failing = None
                     self._metrics.commits.observe(work.commit_seconds)
                     return work.outcomes
-                if done:
-                    break
-                if work.body.lacks:
-                    work.body.granted += await self._windows.take(work.body.lacks, self.bounds.patience)
                 if work.raw_bytes - checked >= _ROOM_EVERY:
                     checked = work.raw_bytes
                     if not self._room.enough():
                         raise _disk_full()
+                if done:
+                    break
+                if work.body.lacks:
+                    work.body.granted += await self._windows.take(work.body.lacks, self.bounds.patience)
 
     def _gather(self) -> int:
         least, most = _GATHER
@@ -229,11 +229,11 @@ class Intake:
 
     async def _hop(self, pool: ThreadPoolExecutor, work: Callable[[], _T]) -> _T:
         """Run in a thread; where this task is cancelled, only after the thread has let go."""
-        running = asyncio.get_running_loop().run_in_executor(pool, work)
+        job = pool.submit(work)
         try:
-            return await asyncio.shield(running)
+            return await asyncio.wrap_future(job)
         except asyncio.CancelledError:
-            await asyncio.wait({running})
+            await asyncio.wait({asyncio.wrap_future(job)})
             raise
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import logging
 import os
 import threading
 from array import array
@@ -28,7 +29,11 @@ from gpdata.schema import GENERATIONS, RUNS
 from gpdata.spool import Damage, Key, Spool, SpoolFile
 from gpdata.wire import KeyFinder, Rejection, identify
 
+_log = logging.getLogger(__name__)
+
 _HASH = 32
+_LATER = bytes(_HASH)
+"""Stands for the hash of a line that waits and whose file was not read here; no line has it."""
 
 
 class Claimed(Exception):
@@ -97,11 +102,16 @@ class LakeLedger:
             return self._refusal(run_uuid, generation, owner)
 
     def sha256(self, run_uuid: str, generation: int) -> str | None:
-        """Return the hash of the line that is durable for this key; None where there is none."""
-        with self._lock:
-            run = self._runs.get(run_uuid)
-            found = run.hash(generation) if run is not None else None
-            return found.hex() if found is not None else None
+        """Return the hash of the line that is durable for this key; None where there is none.
+
+        The spool file of a line that waits is read for it. None, too, where that file is damaged: the line is
+        then taken once more, and the transform judges.
+        """
+        found, file_id = self._found(run_uuid, generation)
+        if found == _LATER:
+            self._read_hashes(file_id)
+            found, _ = self._found(run_uuid, generation)
+        return None if found is None or found == _LATER else found.hex()
 
     def claims(self) -> Claims:
         """Return the ledger for one upload, which holds the runs that are new with it."""
@@ -128,7 +138,7 @@ class LakeLedger:
                 if run is None:
                     run = self._runs[key.run_uuid] = _Run(owner)
                 if run.owner == owner and run.hash(key.generation) is None:
-                    run.put(key.generation, bytes.fromhex(key.sha256))
+                    run.put(key.generation, bytes.fromhex(key.sha256) if key.sha256 else _LATER)
                     run.waiting[key.generation] = file_id
                     waiting.append((key.run_uuid, key.generation))
                     run.seen(received_at)
@@ -169,6 +179,31 @@ class LakeLedger:
     @property
     def _generations(self) -> Table:
         return self._lake.tables[GENERATIONS.name]
+
+    def _found(self, run_uuid: str, generation: int) -> tuple[bytes | None, str]:
+        """Return the hash that is known for a key, and the spool file where its line waits."""
+        with self._lock:
+            run = self._runs.get(run_uuid)
+            return (None, "") if run is None else (run.hash(generation), run.waiting.get(generation, ""))
+
+    def _read_hashes(self, file_id: str) -> None:
+        """Learn the hashes of the lines of a spool file, or what the lake has of them where the file is gone."""
+        while (file := self._spool.file(file_id, retired=True)) is not None:
+            try:
+                keys = self._spool.keys(file) or tuple(_keys(self._spool, file))
+            except FileNotFoundError:  # it moves on: from those that wait to the retired ones, and from there away
+                continue
+            with self._lock:
+                for key in keys:
+                    run = self._runs.get(key.run_uuid)
+                    waits = run is not None and run.waiting.get(key.generation) == file_id
+                    if run is not None and waits and key.sha256 and run.hash(key.generation) == _LATER:
+                        run.put(key.generation, bytes.fromhex(key.sha256))
+            return
+        try:
+            self.refresh()
+        except Exception:  # a lake that cannot be read now must not stop uploads
+            _log.exception("the lake cannot be read; uploads go on")
 
     def _refusal(self, run_uuid: str, generation: int, owner: str | None) -> Rejection | None:
         run = self._runs.get(run_uuid)

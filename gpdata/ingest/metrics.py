@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -70,11 +71,19 @@ class Metrics:
             buckets=_COMMIT_BUCKETS,
             registry=registry,
         )
+        self.wire, self.raw = self.bytes.labels("wire"), self.bytes.labels("raw")
+        # Finding a child by its labels takes longer than counting, and there are few.
+        self._lines = cache(self.lines.labels)
+        self._requests = cache(self.requests.labels)
 
     def outcomes(self, outcomes: Iterable[Outcome]) -> None:
         """Count what became of lines."""
         for outcome in outcomes:
-            self.lines.labels(outcome.result, outcome.code or "").inc()
+            self._lines(outcome.result, outcome.code or "").inc()
+
+    def answered(self, status: int) -> None:
+        """Count an answer."""
+        self._requests(str(status)).inc()
 
     def watch(self, spool: Spool, quarantine: Path, facts: Facts) -> None:
         """Show the state of the spool and of the service, too."""

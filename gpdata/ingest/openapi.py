@@ -26,7 +26,7 @@ _CODES: dict[str, tuple[str, ...]] = {
         "stopping", "busy",
     ),
     "runs": ("no_token", "bad_token", "revoked", "expired", "no_scope", "bad_query", "internal_error"),
-    "run": ("no_token", "bad_token", "revoked", "expired", "no_scope", "unknown_run", "internal_error"),
+    "run": ("no_token", "bad_token", "revoked", "expired", "no_scope", "unknown_run", "not_found", "internal_error"),
 }  # fmt: skip
 
 _ABOUT = {

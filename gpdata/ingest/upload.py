@@ -18,7 +18,7 @@ from gpdata.ingest.refused import Refused
 from gpdata.spool import Incoming, Meta, Outcome, Spool, SpoolWriter
 from gpdata.wire import Limits
 
-_PIECE = 256 << 10
+_PIECE = 1 << 20
 _STEP = 4 << 20
 """Bytes after decompression for which a thread works before another upload has its turn."""
 
@@ -147,7 +147,6 @@ class Work:
         self._claims = ledger.claims()
         self._writer: SpoolWriter | None = None
         self._incoming: Incoming | None = None
-        self._newlines = 0
         self.body = body
         self.raw_bytes = 0
         self.outcomes: list[Outcome] = []
@@ -170,12 +169,12 @@ class Work:
             if not piece:
                 return not self.body.lacks
             self.raw_bytes += len(piece)
-            self._newlines += piece.count(b"\n")
             if self.raw_bytes > self._bounds.raw_bytes:
                 raise Refused("too_large", f"a body has at most {self._bounds.raw_bytes:,} bytes; send several")
-            if self._newlines > self._bounds.lines:
+            incoming = self._open()
+            incoming.feed(piece)
+            if incoming.lines > self._bounds.lines:
                 raise Refused("too_many_lines", f"a body has at most {self._bounds.lines:,} lines; send several")
-            self._open().feed(piece)
         return False
 
     def last(self) -> bool:

@@ -144,8 +144,8 @@ def _keys(spool: Spool, file: SpoolFile) -> Iterator[Key]:
 
 
 def _accounted(spool: Spool, file: SpoolFile, stored: _Stored) -> bool:
-    meta = spool.meta(file)
-    if meta is not None and meta.keys is not None and all(stored.has(key) for key in meta.keys):
+    keys = spool.keys(file)
+    if keys is not None and all(stored.has(key) for key in keys):
         return True
     return all(_kept(part, stored) for part in spool.read(file))
 

@@ -1,12 +1,12 @@
 """Lines on their way in, piece by piece, from a socket or a request into a spool file, in bounded memory.
 
-Of each line three things are learnt as it passes: its key, its SHA-256 and its length. A `Ledger` says what
-the key means. Whether the line makes rows is decided later, by the transform.
+Of each line two things are learnt as it passes: its key and its length. A `Ledger` says what the key means; where
+there is a line of that key already, the SHA-256 of both are compared. Whether the line makes rows is decided later,
+by the transform.
 """
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -67,7 +67,6 @@ class Anything:
 @dataclass(slots=True)
 class _Line:
     finder: KeyFinder
-    hash: hashlib._Hash
     size: int = 0
     blank: bool = True
     held: bytes = b""
@@ -114,9 +113,15 @@ class Incoming:
         self._too_long = False
         self._number = 0
         self._keys: list[Key | None] = []
-        self._own: dict[tuple[str, int], str] = {}
+        self._own: dict[tuple[str, int], int | str] = {}
+        """Where the first line of a key began in the file, or its hash once that was asked for."""
         self.outcomes: list[Outcome] = []
         self.bytes = 0
+
+    @property
+    def lines(self) -> int:
+        """How many lines ended, blank ones included."""
+        return self._number
 
     @property
     def inside(self) -> bool:
@@ -171,7 +176,7 @@ class Incoming:
     def _piece(self, piece: memoryview) -> None:
         if not len(piece) or self._too_long:
             return
-        line = self._line = self._line or _Line(KeyFinder(), hashlib.sha256())
+        line = self._line = self._line or _Line(KeyFinder())
         if line.held:
             self._add(line, line.held)
             line.held = b""
@@ -186,9 +191,8 @@ class Incoming:
             self._writer.drop()
         elif len(piece):
             line.size += len(piece)
-            line.blank = line.blank and not bytes(piece).strip()
+            line.blank = line.blank and not (bytes(piece[:64]).strip() or bytes(piece).strip())
             line.finder.feed(piece)
-            line.hash.update(piece)
             self._writer.feed(piece)
 
     def _end(self, *, newline: bool) -> None:
@@ -215,22 +219,38 @@ class Incoming:
                 self._refuse(read)
                 return
             found = read
-        sha256 = line.hash.hexdigest()
         if found is None:
             self._keep(None, None)
             return
         refusal = self._ledger.refusal(*found, self._meta.owner)
-        stored = self._ledger.sha256(*found) or self._own.get(found)
         if refusal is not None:
             self._put_aside(refusal)
             self._writer.drop()
             self._refuse(refusal)
-        elif stored == sha256:
-            self._writer.drop()
-            self.outcomes.append(Outcome(self._number, DUPLICATE, *found))
         else:
-            self._own.setdefault(found, sha256)
-            self._keep(Key(*found, sha256), stored)
+            self._compare(found)
+
+    def _compare(self, key: tuple[str, int]) -> None:
+        """Keep a line, unless the one that is there of its key is the same."""
+        at = self._writer.at
+        assert at is not None
+        stored = self._ledger.sha256(*key) or self._before(key)
+        if stored is None:
+            self._own[key] = at
+            self._keep(Key(*key), None)
+        elif (sha256 := self._writer.sha256(at)) == stored:
+            self._writer.drop()
+            self.outcomes.append(Outcome(self._number, DUPLICATE, *key))
+        else:
+            self._own.setdefault(key, sha256)
+            self._keep(Key(*key, sha256), stored)
+
+    def _before(self, key: tuple[str, int]) -> str | None:
+        """Return the hash of the first line of a key in this file."""
+        found = self._own.get(key)
+        if isinstance(found, int):
+            found = self._own[key] = self._writer.sha256(found)
+        return found
 
     def _read(self, size: int, line: bytes) -> tuple[str, int] | Rejection | None:
         """Return the key of a line, why it has none, or None where that takes more than a server should spend."""

@@ -7,6 +7,7 @@ stands in the file, before them and, with what is known at the end only, behind 
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import threading
@@ -41,8 +42,8 @@ class Key(msgspec.Struct, frozen=True, array_like=True):
 
     run_uuid: str
     generation: int
-    sha256: str
-    """Of the line without its newline, in hex."""
+    sha256: str | None = None
+    """Of the line without its newline, in hex; None where nobody asked for it yet, see `Spool.keys`."""
 
 
 class Meta(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -151,14 +152,33 @@ class Spool:
         """Return the files that wait for the end of their grace period, oldest first."""
         return self._files("done")
 
-    def file(self, id_: str) -> SpoolFile | None:
-        """Return the complete file of that id, or None where it was retired or collected."""
-        path = self._path("new", id_)
-        return SpoolFile(id_, path, path.stat().st_size) if path.exists() else None
+    def file(self, id_: str, *, retired: bool = False) -> SpoolFile | None:
+        """Return the complete file of that id, or a retired one where these count, too; None where there is none."""
+        for folder in ("new", "done") if retired else ("new",):
+            path = self._path(folder, id_)
+            with suppress(FileNotFoundError):
+                return SpoolFile(id_, path, path.stat().st_size)
+        return None
 
     def read(self, file: SpoolFile) -> Iterator[bytes | Damage]:
         """Yield the lines of a file, and its damaged stretches where they stand."""
         return (part for part in frames(file.path.read_bytes()) if not isinstance(part, Note))
+
+    def keys(self, file: SpoolFile) -> tuple[Key, ...] | None:
+        """Return the keys of a file's lines with their hashes; where the note lacks these, the lines are read.
+
+        None where the channel could not tell the lines apart, or the file is damaged. Memory is bounded.
+        """
+        meta = self.meta(file)
+        if meta is None or meta.keys is None or all(key.sha256 is not None for key in meta.keys):
+            return None if meta is None else meta.keys
+        try:
+            found = list(_hashes(file.path))
+        except (zstd.ZstdError, EOFError):
+            return None
+        if len(found) != len(meta.keys):
+            return None
+        return tuple(Key(key.run_uuid, key.generation, sha256) for key, sha256 in zip(meta.keys, found, strict=True))
 
     def meta(self, file: SpoolFile) -> Meta | None:
         """Return what the channel knew of the lines; None where no note of the file can be read.
@@ -231,10 +251,12 @@ class SpoolWriter:
         self._file: BinaryIO | None = spool.disk.create(self._path)
         self._compressor: zstd.ZstdCompressor | None = None
         self._begun: int | None = None
+        self._size = 0
+        """Bytes of the file so far: asking the file is a system call, and a turn among threads."""
         self._fed = 0
         self.lines = 0
         self.raw_bytes = 0
-        self._file.write(note(msgspec.json.encode(meta)))
+        self._write(note(msgspec.json.encode(meta)))
 
     def __enter__(self) -> Self:
         return self
@@ -251,24 +273,24 @@ class SpoolWriter:
         """Append one line, given without its newline."""
         if b"\n" in line:
             raise InvalidInput("a spool line was given with a newline inside it; give one line at a time")
-        self._open().write(frame(line))
+        self._write(frame(line))
         self.lines += 1
         self.raw_bytes += len(line) + 1
 
     def feed(self, piece: bytes | memoryview) -> None:
         """Append a piece, which holds no newline, to the line that is being written."""
-        file = self._open()
+        self._open()
         if self._begun is None:
-            self._begun, self._fed = file.tell(), 0
+            self._begun, self._fed = self._size, 0
             self._compressor = self._compressor or zstd.ZstdCompressor(options=QUICK)
         assert self._compressor is not None
-        file.write(self._compressor.compress(piece))
+        self._write(self._compressor.compress(piece))
         self._fed += len(piece)
 
     def end(self) -> None:
         """End the line that is being written."""
         assert self._compressor is not None
-        self._open().write(self._compressor.compress(b"\n", zstd.ZstdCompressor.FLUSH_FRAME))
+        self._write(self._compressor.compress(b"\n", zstd.ZstdCompressor.FLUSH_FRAME))
         self._begun = None
         self.lines += 1
         self.raw_bytes += self._fed + 1
@@ -280,7 +302,12 @@ class SpoolWriter:
             self._compressor.flush()
             self._open().seek(self._begun)
             self._open().truncate()
-            self._begun = None
+            self._size, self._begun = self._begun, None
+
+    @property
+    def at(self) -> int | None:
+        """Where in the file the line that is being written began; None between lines."""
+        return self._begun
 
     def begun(self) -> bytes:
         """Return the line that is being written, as far as it was fed."""
@@ -288,18 +315,28 @@ class SpoolWriter:
 
     def pieces(self) -> Iterator[bytes]:
         """Yield the line that is being written, as far as it was fed, in pieces of bounded size."""
-        if self._begun is None:
-            return
+        if self._begun is not None:
+            yield from self._content(self._begun)
+
+    def sha256(self, at: int) -> str:
+        """Return the hash, in hex, of the line that began at a place: one that ended, or the one that is written."""
+        found = hashlib.sha256()
+        for piece in self._content(at):
+            found.update(piece.removesuffix(b"\n"))
+        return found.hexdigest()
+
+    def _content(self, at: int) -> Iterator[bytes]:
         file = self._open()
-        assert self._compressor is not None
-        file.write(self._compressor.flush(zstd.ZstdCompressor.FLUSH_BLOCK))
+        if self._begun is not None:
+            assert self._compressor is not None
+            self._write(self._compressor.flush(zstd.ZstdCompressor.FLUSH_BLOCK))
         file.flush()
         decompressor = zstd.ZstdDecompressor()
         with self._path.open("rb") as written:
-            written.seek(self._begun)
-            while data := written.read(_PIECE):
+            written.seek(at)
+            while not decompressor.eof and (data := written.read(_PIECE)):
                 yield decompressor.decompress(data, max_length=_PIECE)
-                while not decompressor.needs_input:
+                while not (decompressor.eof or decompressor.needs_input):
                     yield decompressor.decompress(b"", max_length=_PIECE)
 
     def commit(self, meta: Meta | None = None) -> SpoolFile:
@@ -314,7 +351,7 @@ class SpoolWriter:
         if self._begun is not None:
             raise InvalidInput("a spool file was committed inside a line; end or drop the line first")
         trailer = note(msgspec.json.encode(msgspec.structs.replace(meta or self._meta, raw_bytes=self.raw_bytes)))
-        file.write(trailer + note(_LENGTH % len(trailer)))
+        self._write(trailer + note(_LENGTH % len(trailer)))
         # A failed sync leaves the `with` block by its exception: the file is dropped, never synced again.
         spool.disk.sync(file)
         file.close()
@@ -323,7 +360,12 @@ class SpoolWriter:
         target = spool.path / "new" / (id_ + _SUFFIX)
         spool.disk.rename(self._path, target)
         spool.disk.sync_directory(target.parent)
-        return SpoolFile(id_, target, target.stat().st_size)
+        return SpoolFile(id_, target, self._size)
+
+    def _write(self, data: bytes) -> None:
+        if data:
+            self._open().write(data)
+            self._size += len(data)
 
     def _open(self) -> BinaryIO:
         if self._file is None:
@@ -346,6 +388,19 @@ def _writer_is_alive(path: Path) -> bool:
     """Whether the process that a file of `tmp/` is named for lives; the clock may be wrong about the file's age."""
     process = path.name.partition("-")[0]
     return process.isdecimal() and is_alive(int(process))
+
+
+def _hashes(path: Path) -> Iterator[str]:
+    """Yield the hash of each line of a file; raises where it is damaged."""
+    found = hashlib.sha256()
+    with zstd.ZstdFile(path) as opened:
+        while piece := opened.read(_PIECE):
+            *ends, rest = piece.split(b"\n")
+            for end in ends:
+                found.update(end)
+                yield found.hexdigest()
+                found = hashlib.sha256()
+            found.update(rest)
 
 
 def _trailer(file: BinaryIO, size: int) -> bytes:

