@@ -3,8 +3,9 @@
 from gpdata.spool.disk import Disk
 from gpdata.spool.frames import Damage
 from gpdata.spool.incoming import Anything, Incoming, Ledger, Outcome
+from gpdata.spool.meta import Key, Meta
 from gpdata.spool.quarantine import Entry, Quarantine
-from gpdata.spool.spool import Key, Meta, Spool, SpoolFile, SpoolWriter
+from gpdata.spool.spool import Spool, SpoolFile, SpoolWriter
 
 __all__ = [
     "Anything",

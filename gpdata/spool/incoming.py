@@ -15,7 +15,8 @@ from typing import Final, Literal, Protocol
 
 import msgspec
 
-from gpdata.spool.spool import Key, Meta, SpoolFile, SpoolWriter
+from gpdata.spool.meta import Key, Meta
+from gpdata.spool.spool import SpoolFile, SpoolWriter
 from gpdata.wire import KeyFinder, Limits, Rejection, identify, skim
 
 STORED: Final = "stored"

@@ -9,8 +9,9 @@ from itertools import chain
 from typing import TypeAlias
 
 from gpdata.spool.incoming import Incoming, Ledger, Outcome
+from gpdata.spool.meta import Key, Meta
 from gpdata.spool.quarantine import Quarantine
-from gpdata.spool.spool import Key, Meta, Spool, SpoolFile
+from gpdata.spool.spool import Spool, SpoolFile
 from gpdata.wire import Limits, Rejection
 
 Stored: TypeAlias = Callable[[SpoolFile, list[Key]], object]

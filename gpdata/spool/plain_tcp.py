@@ -22,9 +22,10 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from gpdata.errors import InvalidInput
 from gpdata.spool.incoming import REFUSED, STORED, Anything, Ledger, Outcome
+from gpdata.spool.meta import Meta
 from gpdata.spool.plain_lines import Lines, Stored, parts
 from gpdata.spool.quarantine import Quarantine
-from gpdata.spool.spool import Meta, Spool
+from gpdata.spool.spool import Spool
 from gpdata.wire import Limits
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -25,44 +24,14 @@ import msgspec
 from gpdata.errors import InvalidInput
 from gpdata.spool import zstd
 from gpdata.spool.disk import Disk
-from gpdata.spool.frames import QUICK, Damage, Note, first_note, frame, frames, note
+from gpdata.spool.frames import QUICK, Damage, Note, frame, frames
+from gpdata.spool.meta import Key, Meta, before, behind, read_meta
 
 _SUFFIX = ".ndjson.zst"
 _FOLDERS = ("tmp", "new", "done", "trash")
 _STAMP = 20
 """Digits of the nanoseconds with which an id begins."""
-_HEAD_BYTES = 64 << 10
 _PIECE = 1 << 20
-_LENGTH = b"%010d"
-_LENGTH_BYTES = len(note(_LENGTH % 0))
-
-
-class Key(msgspec.Struct, frozen=True, array_like=True):
-    """A line as far as it was read when it was taken in."""
-
-    run_uuid: str
-    generation: int
-    sha256: str | None = None
-    """Of the line without its newline, in hex; None where nobody asked for it yet, see `Spool.keys`."""
-
-
-class Meta(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the channel knows about the lines of one spool file."""
-
-    source: str
-    """The way in: import, recorder, upload, plain."""
-    owner: str | None = None
-    received_at: datetime | None = None
-    origin: str | None = None
-    """Where the lines came from, for people: a file, an address."""
-    line_numbers: tuple[int, ...] | None = None
-    """The number of each line in its origin, from 1."""
-    raw_bytes: int | None = None
-    """Size of the lines before compression; the writer fills it in."""
-    receipt: bool = False
-    """Whether the writer waits for an account of what became of each line."""
-    keys: tuple[Key, ...] | None = None
-    """The lines, where the channel told them apart; a file that has lines it could not has None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +155,7 @@ class Spool:
         The note behind the lines says most; where it is damaged, the one before them stands in.
         """
         with file.path.open("rb") as opened:
-            return _meta(_trailer(opened, file.size)) or _meta(opened.read(_HEAD_BYTES))
+            return read_meta(opened, file.size)
 
     def retire(self, ids: Iterable[str]) -> None:
         """Set files aside whose every line is stored elsewhere for good, until their grace period is over."""
@@ -256,7 +225,7 @@ class SpoolWriter:
         self._fed = 0
         self.lines = 0
         self.raw_bytes = 0
-        self._write(note(msgspec.json.encode(meta)))
+        self._write(before(meta))
 
     def __enter__(self) -> Self:
         return self
@@ -350,8 +319,8 @@ class SpoolWriter:
         spool, file = self._spool, self._open()
         if self._begun is not None:
             raise InvalidInput("a spool file was committed inside a line; end or drop the line first")
-        trailer = note(msgspec.json.encode(msgspec.structs.replace(meta or self._meta, raw_bytes=self.raw_bytes)))
-        self._write(trailer + note(_LENGTH % len(trailer)))
+        trailer = behind(msgspec.structs.replace(meta or self._meta, raw_bytes=self.raw_bytes))
+        self._write(trailer)
         # A failed sync leaves the `with` block by its exception: the file is dropped, never synced again.
         spool.disk.sync(file)
         file.close()
@@ -401,25 +370,3 @@ def _hashes(path: Path) -> Iterator[str]:
                 yield found.hexdigest()
                 found = hashlib.sha256()
             found.update(rest)
-
-
-def _trailer(file: BinaryIO, size: int) -> bytes:
-    """Return the note behind the lines, as far as it can be found; the file is at its beginning afterwards."""
-    file.seek(max(0, size - _LENGTH_BYTES))
-    length = first_note(file.read())
-    found = b""
-    if length is not None and length.content.isdigit():
-        file.seek(max(0, size - _LENGTH_BYTES - int(length.content)))
-        found = file.read(int(length.content))
-    file.seek(0)
-    return found
-
-
-def _meta(data: bytes) -> Meta | None:
-    found = first_note(data)
-    if found is None:
-        return None
-    try:
-        return msgspec.json.decode(found.content, type=Meta)
-    except msgspec.DecodeError:
-        return None
