@@ -12,7 +12,7 @@ REPORT ?= demo-report$(if $(CAPTURES),-captures).html
 CAPTURES ?=
 ENGINE ?= duckdb
 
-.PHONY: help env demo test test-faults hub notebooks lint format lock bench-size bench-ingest clean
+.PHONY: help env demo test test-faults mutation soak fuzz hub notebooks lint format lock bench-size bench-ingest clean
 
 help: ## list the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,8 +34,20 @@ demo: env ## evolve with DEAP, record it live, write a report (CAPTURES=dir: ove
 test: env lint ## lint, types, import contracts, then every test
 	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup
 
-test-faults: env ## kill -9 at random moments, for minutes (KILLS=100 SEED=1)
+test-faults: env ## every fault, for long (SEED=1 KILLS=50 FAULTS=4000)
 	@$(BIN)/python -m pytest -q -m faults -s tests/faults
+
+mutation: env ## switch every barrier off in turn; each must be noticed by a test
+	@$(BIN)/python -m tests.faults.mutation
+
+soak: env ## a service at work with four readers, and a picture of it (MINUTES=30)
+	@$(BIN)/python -m tests.faults.soak $(or $(MINUTES),30)
+
+fuzz: env ## coverage-guided fuzzing of the wire (SECONDS=60 for each target)
+	@bash .ci/uv.sh "$(PYTHON)" pip install --quiet --no-deps --python $(BIN)/python --target .tools/atheris 'atheris>=3,<4' || \
+		{ echo "fuzz: atheris has no wheel for this Python and system; run it with CPython 3.11 to 3.13 on Linux" >&2; exit 2; }
+	@for t in read made key lines body; do echo "fuzz: $$t"; \
+		PYTHONPATH=.tools/atheris:. $(BIN)/python -m tests.fuzz.fuzz $$t -max_total_time=$(or $(SECONDS),60); done
 
 hub: env ## start JupyterHub on this machine (GPDATA_LAKE=dir HUB_PORT=8000; see docs/hub.md)
 	@exec $(BIN)/python hub/run.py
@@ -64,4 +76,4 @@ bench-ingest: env ## acknowledged uploads against a bare server, and the transfo
 	@$(BIN)/python -m benchmarks.transform $(or $(CAPTURES),../shared/captures)
 
 clean: ## remove what the commands above made
-	rm -rf $(VENV) .venv-hub .tools "$(LAKE)" "$(REPORT)" .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist
+	rm -rf $(VENV) .venv-hub .tools "$(LAKE)" "$(REPORT)" .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .fuzz dist

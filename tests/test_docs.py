@@ -13,3 +13,11 @@ def test_every_quarantine_code_is_explained() -> None:
     page = (ROOT / "docs" / "quarantine.md").read_text(encoding="utf-8")
     explained = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
     assert explained == {*REJECTIONS, *REFUSALS, "source_damaged"}
+
+
+def test_every_guarantee_names_tests_that_are_there() -> None:
+    named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8"))
+    assert len(named) > 25
+    folder = ROOT / "tests" / "faults"
+    missing = [f"{file}::{name}" for file, name in named if f"def {name}(" not in (folder / file).read_text()]
+    assert missing == []
