@@ -76,7 +76,7 @@ SUCCESS_TABLE = (
 """The columns that `success_table` adds to the columns of `by`."""
 
 
-def _wilson_low(successes: nw.Expr, runs: nw.Expr, z: float) -> nw.Expr:
+def wilson_low(successes: nw.Expr, runs: nw.Expr, z: float) -> nw.Expr:
     """Lower end of Wilson's score interval, written so that it is exactly 0 for no success.
 
     The upper end is 1 minus the lower end for the failures, so neither leaves [0, 1].
@@ -220,7 +220,7 @@ def success_table(
     k, n, z = nw.col("k"), nw.col("n"), NormalDist().inv_cdf(0.5 + confidence / 2)
     table = table.with_columns(
         (k / n).alias("rate"),
-        _wilson_low(k, n, z).alias("rate_low"),
-        (1 - _wilson_low(n - k, n, z)).alias("rate_high"),
+        wilson_low(k, n, z).alias("rate_low"),
+        (1 - wilson_low(n - k, n, z)).alias("rate_high"),
     )
     return give_back(table.sort(*group_keys(keys)), keys, SUCCESS_TABLE, last)
