@@ -87,6 +87,17 @@ def ancestry(individuals: IntoFrameT, *, of: Any) -> IntoFrameT:
     ... )
     >>> ancestry(individuals, of=individuals.filter(uuid="r")).rows()
     [('a', 0, 1, 'q', True), ('a', 1, 0, 'r', False)]
+
+    Do winners of one configuration have fewer ancestors than those of another? Choose the winners of all runs at
+    once, count the ancestors of each run, and compare the counts by the columns of runs.
+
+    >>> both = pl.concat([individuals, individuals.with_columns(run_uuid=pl.lit("b"))])
+    >>> winners = both.filter((pl.col("uuid") == "r") | (pl.col("uuid") == "s") & (pl.col("run_uuid") == "b"))
+    >>> found = ancestry(both, of=winners)
+    >>> different = found.unique(["run_uuid", "generation", "uuid"])
+    >>> runs = pl.DataFrame({"run_uuid": ["a", "b"], "parent-selection": ["lexicase", "tournament"]})
+    >>> runs.join(different.group_by("run_uuid").len("ancestors"), on="run_uuid", how="left").rows()
+    [('a', 'lexicase', 2), ('b', 'tournament', 4)]
     """
     lines, marked = _walk(individuals, of)
     found = lines.order[marked[lines.order]]
@@ -162,11 +173,11 @@ def ancestry_counts(individuals: IntoFrameT, *, of: Any) -> IntoFrameT:
     return give_rows(counts, ANCESTRY_COUNTS, individuals, "ancestry_counts")
 
 
-def _walk(individuals: Any, of: Any) -> tuple[Genealogy, Flags]:
-    """Read the genealogy of the runs of `of`, and mark the chosen individuals and their ancestors in it."""
+def read_lines(individuals: Any, of: Any, *also: str) -> tuple[Genealogy, Numbers]:
+    """Read the genealogy of the runs of `of`, `also` further columns, and find the rows of the chosen individuals."""
     wanted: pa.Table = take(of, INDIVIDUALS, KEY).collect("pyarrow").to_native()
     wanted = wanted.cast(pa.schema([(name, ARROW[INDIVIDUALS[name].type]) for name in KEY]))
-    lines = genealogy(individuals, wanted["run_uuid"].unique().to_pylist())
+    lines = genealogy(individuals, wanted["run_uuid"].unique().to_pylist(), *also)
     chosen = lines.find(wanted)
     if (chosen < 0).any():
         example = wanted.slice(int(np.argmax(chosen < 0)), 1).to_pylist()[0]
@@ -174,6 +185,12 @@ def _walk(individuals: Any, of: Any) -> tuple[Genealogy, Flags]:
             f"of has {wanted.num_rows} individuals, {np.count_nonzero(chosen < 0)} of which are not in individuals, "
             f"such as {example}. Give rows of the same lab."
         )
+    return lines, chosen
+
+
+def _walk(individuals: Any, of: Any) -> tuple[Genealogy, Flags]:
+    """Read the genealogy of the runs of `of`, and mark the chosen individuals and their ancestors in it."""
+    lines, chosen = read_lines(individuals, of)
     return lines, lines.ancestors(chosen)
 
 

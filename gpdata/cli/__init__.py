@@ -47,6 +47,7 @@ COMMANDS = {
     "verify": Lazy("gpdata.cli.lake:verify", "Check the files and the invariants of a lake."),
     "compact": Lazy("gpdata.cli.lake:compact", "Rewrite a lake's small files into few, well packed ones."),
     "quarantine": Lazy("gpdata.cli.quarantine:quarantine", "List, show and replay refused lines."),
+    "command": Lazy("gpdata.cli.command:command", "Print what would start a recorded run again."),
     "schema": Lazy("gpdata.cli.schema:schema", "Print the schema of the tables, or of a line to upload."),
 }
 

@@ -11,20 +11,63 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gpdata.plots.age import age_error
+    from gpdata.plots.cells import heatmap
     from gpdata.plots.counts import ancestry_counts
+    from gpdata.plots.cumulative import cumulative_success
     from gpdata.plots.curves import error_curves
+    from gpdata.plots.effort import computational_effort
     from gpdata.plots.graph import ancestry
+    from gpdata.plots.instructions import instruction_frequency
     from gpdata.plots.last import last_generation
+    from gpdata.plots.lexicase import lexicase_stats
+    from gpdata.plots.operators import operator_effects
     from gpdata.plots.rates import success
+    from gpdata.plots.running_time import ecdf, ert
+    from gpdata.plots.selection import hyperselection, selection_counts
+    from gpdata.plots.sizes import size_curves
+    from gpdata.plots.variety import diversity, homology
 
-__all__ = ["age_error", "ancestry", "ancestry_counts", "error_curves", "last_generation", "success"]
+__all__ = [
+    "age_error",
+    "ancestry",
+    "ancestry_counts",
+    "computational_effort",
+    "cumulative_success",
+    "diversity",
+    "ecdf",
+    "error_curves",
+    "ert",
+    "heatmap",
+    "homology",
+    "hyperselection",
+    "instruction_frequency",
+    "last_generation",
+    "lexicase_stats",
+    "operator_effects",
+    "selection_counts",
+    "size_curves",
+    "success",
+]
 
 _MODULES = {
     "age_error": "age",
     "ancestry": "graph",
     "ancestry_counts": "counts",
+    "computational_effort": "effort",
+    "cumulative_success": "cumulative",
+    "diversity": "variety",
+    "ecdf": "running_time",
     "error_curves": "curves",
+    "ert": "running_time",
+    "heatmap": "cells",
+    "homology": "variety",
+    "hyperselection": "selection",
+    "instruction_frequency": "instructions",
     "last_generation": "last",
+    "lexicase_stats": "lexicase",
+    "operator_effects": "operators",
+    "selection_counts": "selection",
+    "size_curves": "sizes",
     "success": "rates",
 }
 

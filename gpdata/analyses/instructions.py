@@ -1,0 +1,106 @@
+"""Which instructions genomes are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import narwhals.stable.v2 as nw
+from narwhals.stable.v2.typing import IntoFrameT
+
+from gpdata.analyses.frames import check_same_engine, give_back, group_keys, grouped_runs, take
+from gpdata.schema import GENES, INDIVIDUALS, Column, Type
+
+INSTRUCTION_FREQUENCY = (
+    *(GENES[name] for name in ("instruction", "type")),
+    Column("genes", Type.INT, "genes that are this instruction", "instruction", unit="genes"),
+    Column(
+        "share", Type.DOUBLE, "those / all genes of the group that were counted", "instruction", unit="share of genes"
+    ),
+    Column("runs", Type.INT, "runs of the group that have such a gene", "run_uuid", unit="runs"),
+)
+"""The columns that `instruction_frequency` adds to the columns of `by`."""
+
+_KEY = ["run_uuid", "generation", "location"]
+
+
+def instruction_frequency(
+    genes: IntoFrameT, runs: IntoFrameT, *, by: str | Sequence[str], of: Any = None
+) -> IntoFrameT:
+    """Count the genes of each group of runs by their instruction.
+
+    Parameters
+    ----------
+    genes : frame
+        `lab.genes`, or the part of it that is to be counted: genes that are not silent, a generation.
+    runs : frame
+        `lab.runs`: the runs that are asked about. Genes of other runs are left out.
+    by : str or sequence of str
+        Columns of `runs`, keys of the config among them. A run that lacks the key (null) is in a group of its
+        own; `[]` makes one group of all runs.
+    of : frame, optional
+        The individuals whose genes are counted: any frame with their `run_uuid`, `generation` and `location`, such
+        as `winner` and `ancestry` return. All by default. One that is named twice counts once.
+
+    Returns
+    -------
+    frame
+        One row per group, instruction and type that some gene has, ordered by the columns of `by`, nulls first, and
+        `genes`, the most first, then instruction and type; the columns of `by`, then those of
+        `INSTRUCTION_FREQUENCY`:
+
+        - `instruction`, `type`: the text of the instruction and its JSON type: the string "1" and the number 1 are
+          two. A constant is an instruction of its own; `type` tells them from the rest.
+        - `genes`: how many.
+        - `share`: of all genes of the group that were counted; the shares of a group sum up to 1.
+        - `runs`: how many runs of the group have one.
+
+        Nothing is null but the columns of `by`.
+
+    Raises
+    ------
+    InvalidInput
+        A frame is none, the frames are of different engines, or a column of `by` is called like a result column.
+    UnknownColumn
+        A column is missing.
+
+    Notes
+    -----
+    Genes are counted as often as generations have them: an individual that lives on is counted again. Where groups
+    are compared, compare shares, not counts.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> genes = pl.DataFrame(
+    ...     {
+    ...         "run_uuid": ["a"] * 4,
+    ...         "generation": [0] * 4,
+    ...         "location": [0, 0, 0, 1],
+    ...         "instruction": ["exec_if", "7", "exec_if", "7"],
+    ...         "type": ["string", "int", "string", "int"],
+    ...     }
+    ... )
+    >>> runs = pl.DataFrame({"run_uuid": ["a"], "problem": ["odd"]})
+    >>> of = genes.filter(location=0)
+    >>> instruction_frequency(genes, runs, by="problem", of=of).drop("share", "runs").rows()
+    [('odd', 'exec_if', 'string', 2), ('odd', '7', 'int', 1)]
+    """
+    frames = {"genes": genes, "runs": runs} | ({} if of is None else {"of": of})
+    check_same_engine(**frames)
+    grouped, keys = grouped_runs(runs, by, INSTRUCTION_FREQUENCY)
+    rows = take(genes, GENES, [*_KEY, "instruction", "type"]).join(grouped, on="run_uuid", how="semi")
+    if of is not None:
+        rows = rows.join(take(of, INDIVIDUALS, _KEY), on=_KEY, how="semi")
+    group = group_keys(keys)
+    # Counted by run first, before anything is joined: the genes are the largest of all frames.
+    per_run = rows.group_by("run_uuid", "instruction", "type").agg(nw.len().alias("n"))
+    counts = (
+        per_run.join(grouped, on="run_uuid", how="inner")
+        .group_by(*group, "instruction", "type")
+        .agg(nw.col("n").sum().alias("genes"), nw.len().alias("runs"))
+        .with_columns(nw.col("genes").sum().over(*group).alias("all"))
+        .with_columns(share=nw.col("genes").cast(nw.Float64) / nw.col("all").cast(nw.Float64))
+        .sort(*group, "genes", "instruction", "type", descending=[*[False] * len(group), True, False, False])
+    )
+    return give_back(counts, keys, INSTRUCTION_FREQUENCY, genes)

@@ -1,0 +1,151 @@
+"""Who is elite on which case: what lexicase selection sees of a population."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import narwhals.stable.v2 as nw
+from narwhals.stable.v2.typing import IntoFrameT
+
+from gpdata.analyses.frames import give_back, take
+from gpdata.schema import ERRORS, INDIVIDUALS, Column, Type
+
+_CASE = ("run_uuid", "generation", "case")
+_KEY = ("run_uuid", "generation", "location")
+
+LEXICASE_STATS = (
+    *(ERRORS[name] for name in _CASE),
+    Column("individuals", Type.INT, "individuals whose error on the case is a number", "errors", unit="individuals"),
+    Column("least_error", Type.DOUBLE, "least error on the case", "errors", "no individual has a number", "error"),
+    Column("elite", Type.INT, "individuals that have the least error", "errors", unit="individuals"),
+    Column("zero", Type.INT, "individuals whose error is zero", "errors", unit="individuals"),
+)
+"""The result columns of `lexicase_stats`."""
+
+ELITE_CASES = (
+    *(INDIVIDUALS[name] for name in _KEY),
+    Column("cases", Type.INT, "cases on which the individual's error is a number", "errors", unit="cases"),
+    Column("elite_cases", Type.INT, "cases on which it has the population's least error", "errors", unit="cases"),
+    Column("zero_cases", Type.INT, "cases on which its error is zero", "errors", unit="cases"),
+)
+"""The result columns of `elite_cases`."""
+
+
+def lexicase_stats(errors: IntoFrameT) -> IntoFrameT:
+    """Count on each training case the individuals that are elite, and those that solve it.
+
+    Parameters
+    ----------
+    errors : frame
+        `lab.errors`. Keep the rows of the runs and generations that are asked about: it is the largest of all.
+
+    Returns
+    -------
+    frame
+        One row per run, generation and case, ordered so, with the columns of `LEXICASE_STATS`:
+
+        - `run_uuid`, `generation`, `case`: the case is its position in the error vector, from 0.
+        - `individuals`: those whose error there is a number; one that is null or NaN is not.
+        - `least_error` (error): null where no error is a number.
+        - `elite`: the individuals that have the least error, 1 or more where there is one.
+        - `zero`: the individuals whose error is 0; equal to `elite` where any is, and 0 otherwise, unless errors
+          are negative.
+
+    Raises
+    ------
+    InvalidInput
+        `errors` is not a frame.
+    UnknownColumn
+        A column is missing.
+
+    Notes
+    -----
+    Elite is who stays if lexicase selection takes the case first; with an epsilon more would stay. Where training
+    cases are drawn anew each generation, as in down-sampled lexicase, a case is another one in each.
+
+    Source: the lexicase report of Clojush; Helmuth, T., McPhee, N. F., Spector, L. (2016), "Lexicase selection for
+    program synthesis: a diversity analysis", GPTP XIII.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> individuals = {"run_uuid": "a", "generation": 0, "location": [0, 0, 1, 1, 2, 2], "case": [0, 1] * 3}
+    >>> errors = pl.DataFrame(individuals | {"error": [0.0, 7.0, 0.0, 9.0, 5.0, 7.0]})
+    >>> lexicase_stats(errors).drop("run_uuid").rows()
+    [(0, 0, 3, 0.0, 2, 2), (0, 1, 3, 7.0, 2, 0)]
+    """
+    # Equal errors are counted first: few rows are left for the minimum, and nothing is joined.
+    alike = _numbers(errors).group_by(*_CASE, "error").agg(nw.len().alias("n"))
+    alike = alike.with_columns(nw.col("error").min().over(*_CASE).alias("least_error"))
+    has, zero, elite = ~nw.col("error").is_null(), nw.col("error") == 0, nw.col("error") == nw.col("least_error")
+    counted = alike.with_columns(
+        individuals=_counted(has), elite=_counted(elite.fill_null(False)), zero=_counted(zero.fill_null(False))
+    )
+    stats = counted.group_by(*_CASE).agg(
+        nw.col("least_error").min(), *(nw.col(name).sum() for name in ("individuals", "elite", "zero"))
+    )
+    return give_back(stats.sort(*_CASE), {}, LEXICASE_STATS, errors)
+
+
+def elite_cases(errors: IntoFrameT) -> IntoFrameT:
+    """Count for each individual the training cases on which it is elite, and those that it solves.
+
+    Parameters
+    ----------
+    errors : frame
+        `lab.errors`, with whole populations: who is elite depends on the others.
+
+    Returns
+    -------
+    frame
+        One row per individual that has errors, ordered by run, generation and location, with the columns of
+        `ELITE_CASES`:
+
+        - `run_uuid`, `generation`, `location`: the individual.
+        - `cases`: those on which its error is a number.
+        - `elite_cases`: those on which no individual of its generation has a lesser error.
+        - `zero_cases`: those on which its error is 0.
+
+        No count is null.
+
+    Raises
+    ------
+    InvalidInput
+        `errors` is not a frame.
+    UnknownColumn
+        A column is missing.
+
+    Notes
+    -----
+    Who is elite on no case is never selected by lexicase selection. What elite means, and the source, are as for
+    `lexicase_stats`.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> individuals = {"run_uuid": "a", "generation": 0, "location": [0, 0, 1, 1, 2, 2], "case": [0, 1] * 3}
+    >>> errors = pl.DataFrame(individuals | {"error": [0.0, 7.0, 0.0, 9.0, 5.0, 7.0]})
+    >>> elite_cases(errors).select("location", "cases", "elite_cases", "zero_cases").rows()
+    [(0, 2, 2, 1), (1, 2, 1, 1), (2, 2, 1, 0)]
+    """
+    rows = _numbers(errors)
+    least = rows.group_by(*_CASE).agg(nw.col("error").min().alias("least_error"))
+    has, zero, elite = ~nw.col("error").is_null(), nw.col("error") == 0, nw.col("error") == nw.col("least_error")
+    flags = {"cases": has, "elite_cases": elite, "zero_cases": zero}
+    counts = (
+        rows.join(least, on=list(_CASE), how="inner")
+        .with_columns(**{name: flag.fill_null(False).cast(nw.Int32) for name, flag in flags.items()})
+        .group_by(*_KEY)
+        .agg(*(nw.col(name).sum() for name in flags))
+    )
+    return give_back(counts.sort(*_KEY), {}, ELITE_CASES, errors)
+
+
+def _numbers(errors: Any) -> nw.LazyFrame[Any]:
+    """Take the errors, what is no number as null."""
+    rows = take(errors, ERRORS, ERRORS.names)
+    return rows.with_columns(nw.when(~nw.col("error").is_nan()).then(nw.col("error")).alias("error"))
+
+
+def _counted(which: nw.Expr) -> nw.Expr:
+    return nw.when(which).then(nw.col("n")).otherwise(0)
