@@ -6,6 +6,7 @@ import re
 
 from gpdata.lake.batch import REFUSALS
 from gpdata.wire import REJECTIONS
+from tests.analyses.page import page
 from tests.conftest import ROOT
 
 
@@ -21,3 +22,9 @@ def test_every_guarantee_names_tests_that_are_there() -> None:
     folder = ROOT / "tests" / "faults"
     missing = [f"{file}::{name}" for file, name in named if f"def {name}(" not in (folder / file).read_text()]
     assert missing == []
+
+
+def test_every_analysis_is_on_its_page() -> None:
+    made = page()
+    written = (ROOT / "docs" / "analyses.md").read_text(encoding="utf-8")
+    assert written == made, "make it anew: python -m tests.analyses.page > docs/analyses.md"
