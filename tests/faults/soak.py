@@ -43,7 +43,8 @@ _MIB = 1 << 20
 _DIGESTS = """
 SELECT (SELECT bit_xor(hash(run_uuid, generation, line_sha256)) FROM generations),
   (SELECT count(*) FROM individuals),
-  (SELECT bit_xor(hash(run_uuid, generation, location, uuid, total_error, genome_size, errors)) FROM individuals)"""
+  (SELECT bit_xor(hash(run_uuid, generation, location, uuid, total_error, genome_size, errors))
+        FROM individuals)"""
 _PREFIXES = "SELECT run_uuid, count(*), min(generation), max(generation) FROM generations GROUP BY run_uuid"
 
 

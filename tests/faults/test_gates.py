@@ -21,7 +21,7 @@ from gpdata.ingest.metrics import Metrics
 from gpdata.ingest.options import Options
 from gpdata.ingest.refused import Refused
 from gpdata.ingest.service import Service
-from gpdata.ingest.upload import Bounds, Upload
+from gpdata.ingest.upload import Bounds, Upload, Work
 from gpdata.lake import Lake
 from gpdata.lake.follow import Follower
 from gpdata.lake.transform import Transformer
@@ -183,3 +183,19 @@ def test_a_file_stays_until_each_of_its_lines_has_an_answer(tmp_path: Path) -> N
     finally:
         sender.stop()
     assert [count for count in client.lines if count] == [2, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("bounds", "code"), [(Bounds(lines=3), "too_many_lines"), (Bounds(raw_bytes=999), "too_large")]
+)
+def test_a_body_has_so_many_lines_and_bytes(bounds: Bounds, code: str, tmp_path: Path) -> None:
+    lake = Lake.create(tmp_path / "lake")
+    encoding = decoder("")
+    assert encoding is not None
+    work = Work(lake.spool(), LakeLedger(lake, lake.spool()), Limits(), bounds, encoding, "ada", None)
+    work.begin(b"".join(sent + b"\n" for sent in run_lines(generations=4)), None, ended=True)
+    with pytest.raises(Refused) as refused:
+        work.last()
+    work.close()
+    assert refused.value.code == code
+    assert lake.spool().pending() == []
