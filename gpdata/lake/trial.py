@@ -129,7 +129,7 @@ def _try(file: Path, scratch: Path, start: int, alone: bool, memory: int) -> Non
         transformer = Transformer(lake, trials=False)
         transformer.run()  # starts the threads of delta-rs, which hang where they have no memory to start with
         limit_memory(memory)
-        for end, lines in _portions(spool.read(source), start, 1 if alone else _TOGETHER):
+        for end, lines in _portions(spool.read(source, start), start, 1 if alone else _TOGETHER):
             transformer.spool.write(lines, Meta(meta.source, meta.owner, meta.received_at))
             transformer.run()
             os.write(sys.stdout.fileno(), b"%d\n" % end)

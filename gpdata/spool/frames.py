@@ -59,8 +59,11 @@ def note(content: bytes) -> bytes:
     return _HEAD.pack(_NOTE, len(content) + _CRC_BYTES, zlib.crc32(content)) + content
 
 
-def frames(data: bytes) -> Iterator[bytes | Note | Damage]:
-    """Yield the lines and notes of a spool file in order, and its damaged stretches where they stand."""
+def frames(data: bytes, skip: int = 0) -> Iterator[bytes | Note | Damage]:
+    """Yield the lines and notes of a spool file in order, and its damaged stretches where they stand.
+
+    Of the first `skip` lines and damaged stretches empty bytes are yielded: no memory is needed for them.
+    """
     view = memoryview(data)
     position = 0
     while position < len(data):
@@ -70,13 +73,14 @@ def frames(data: bytes) -> Iterator[bytes | Note | Damage]:
         else:
             try:
                 end = position + zstd.get_frame_size(view[position:])
-                content = zstd.decompress(view[position:end])
+                content = zstd.decompress(view[position:end]) if skip <= 0 else b"\n"
             except zstd.ZstdError as error:
                 end = _next(data, position)
                 yield Damage(data[position:end], str(error))
             else:
                 # An empty frame is a skippable one whose checksum is wrong: a line has at least its newline.
                 yield content.removesuffix(b"\n") if content else Damage(data[position:end], "a damaged note")
+            skip -= 1
         position = end
 
 

@@ -129,9 +129,9 @@ class Spool:
                 return SpoolFile(id_, path, path.stat().st_size)
         return None
 
-    def read(self, file: SpoolFile) -> Iterator[bytes | Damage]:
-        """Yield the lines of a file, and its damaged stretches where they stand."""
-        return (part for part in frames(file.path.read_bytes()) if not isinstance(part, Note))
+    def read(self, file: SpoolFile, skip: int = 0) -> Iterator[bytes | Damage]:
+        """Yield the lines of a file, and its damaged stretches where they stand; nothing of the first `skip`."""
+        return (part for part in frames(file.path.read_bytes(), skip) if not isinstance(part, Note))
 
     def keys(self, file: SpoolFile) -> tuple[Key, ...] | None:
         """Return the keys of a file's lines with their hashes; where the note lacks these, the lines are read.

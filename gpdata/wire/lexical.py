@@ -61,7 +61,7 @@ def check(text: str, depth: int) -> None:
     >>> check('{"a": [1, 2', depth=2)
     Traceback (most recent call last):
     ...
-    gpdata.wire.rejection.Rejected: the line ends after 11 characters, where the end of the line was due
+    gpdata.wire.rejection.Rejected: torn: the line ends after 11 characters, where ',' or ']' was due
     """
     _read(text, depth, build=False)
 

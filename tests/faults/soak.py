@@ -214,6 +214,7 @@ class Soak:
         memory.legend(fontsize="small")
         files.legend(fontsize="small")
         figure.savefig(path, dpi=110)
+        pyplot.close(figure)
 
 
 def read(lake: str, seed: int) -> None:

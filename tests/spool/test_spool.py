@@ -159,3 +159,9 @@ def test_sweep_removes_old_leftovers_only(tmp_path: Path) -> None:
     assert fresh.exists()
     assert ours.exists()
     assert not old.exists()
+
+
+@given(LINES, st.integers(0, 10))
+def test_skipped_lines_are_counted_and_not_read(given_lines: list[bytes], skip: int) -> None:
+    found = list(lines(b"".join(map(frame, given_lines)), skip))
+    assert found == [b""] * min(skip, len(given_lines)) + given_lines[skip:]
