@@ -41,7 +41,7 @@ mutation: env ## switch every barrier off in turn; each must be noticed by a tes
 	@$(BIN)/python -m tests.faults.mutation
 
 soak: env ## a service at work with four readers, and a picture of it (MINUTES=30)
-	@$(BIN)/python -m tests.faults.soak $(or $(MINUTES),30)
+	@$(BIN)/python -m tests.faults.soak --minutes $(or $(MINUTES),30)
 
 fuzz: env ## coverage-guided fuzzing of the wire (SECONDS=60 for each target)
 	@bash .ci/uv.sh "$(PYTHON)" pip install --quiet --no-deps --python $(BIN)/python --target .tools/atheris 'atheris>=3,<4' || \

@@ -18,7 +18,7 @@ from gpdata.ingest.refused import Refused
 from gpdata.spool import Incoming, Meta, Outcome, Spool, SpoolWriter
 from gpdata.wire import Limits
 
-_PIECE = 1 << 20
+_PIECE = 256 << 10
 _STEP = 4 << 20
 """Bytes after decompression for which a thread works before another upload has its turn."""
 

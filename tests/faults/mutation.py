@@ -18,7 +18,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType
@@ -29,6 +28,7 @@ from tests.faults.barriers import BARRIERS, Barrier
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 180
 """After which a test that neither passes nor fails is given up: that proves nothing."""
+_LOOK = 0.02
 _HEAVY = ("pytest", "hypothesis", "numpy", "pyarrow.parquet", "pyarrow.compute", "deltalake", "msgspec", "httpx",
           "starlette.applications", "uvicorn", "prometheus_client", "duckdb", "psutil")  # fmt: skip
 """Read once, before the processes part; nothing of gpdata is among them."""
@@ -112,23 +112,44 @@ class _Finder:
         return spec
 
 
-def run(test: str, barrier: Barrier | None, seconds: float = SECONDS) -> Outcome:
-    """Run tests in a process of its own, where a barrier is switched off, or none."""
-    begun = time.monotonic()
-    with tempfile.TemporaryFile() as output:
-        child = os.fork()
-        if child == 0:
-            os.dup2(output.fileno(), 1)
-            os.dup2(output.fileno(), 2)
+class _Child:
+    """Tests that run in a process of their own, where a barrier is switched off, or none."""
+
+    def __init__(self, test: str, barrier: Barrier | None, seconds: float = SECONDS) -> None:
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 (open until the outcome is known)
+        self._begun, self._seconds = time.monotonic(), seconds
+        self._pid = os.fork()
+        if self._pid == 0:
+            os.dup2(self._output.fileno(), 1)
+            os.dup2(self._output.fileno(), 2)
             os.setsid()
             status = 3
             with contextlib.suppress(BaseException):
                 status = _in_child(test, barrier)
             sys.stdout.flush()
             os._exit(status)
-        status = _wait(child, begun + seconds)
-        output.seek(0)
-        return Outcome(status, time.monotonic() - begun, output.read().decode(errors="replace"))
+
+    def outcome(self) -> Outcome | None:
+        """Return what came of it; None while it runs."""
+        found, status = os.waitpid(self._pid, os.WNOHANG)
+        taken = time.monotonic() - self._begun
+        if not found and taken < self._seconds:
+            return None
+        if not found:
+            os.killpg(self._pid, signal.SIGKILL)
+            os.waitpid(self._pid, 0)
+        with self._output as output:
+            output.seek(0)
+            text = output.read().decode(errors="replace")
+        return Outcome(os.waitstatus_to_exitcode(status) if found else -1, taken, text)
+
+
+def run(test: str, barrier: Barrier | None, seconds: float = SECONDS) -> Outcome:
+    """Run tests where a barrier is switched off, or none, to their end."""
+    child = _Child(test, barrier, seconds)
+    while (outcome := child.outcome()) is None:
+        time.sleep(_LOOK)
+    return outcome
 
 
 def _in_child(test: str, barrier: Barrier | None) -> int:
@@ -142,25 +163,18 @@ def _in_child(test: str, barrier: Barrier | None) -> int:
         return int(pytest.main([*options, f"--basetemp={files}/t", *test.split()]))
 
 
-def _wait(child: int, deadline: float) -> int:
-    while time.monotonic() < deadline:
-        found, status = os.waitpid(child, os.WNOHANG)
-        if found:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.02)
-    os.killpg(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return -1
-
-
 def check(barriers: Sequence[Barrier], workers: int) -> Iterator[tuple[Barrier, Outcome]]:
-    """Switch barriers off, one at a time in each of some processes."""
-    with ThreadPoolExecutor(workers) as pool:
-        yield from zip(
-            barriers,
-            pool.map(lambda barrier: run(os.environ.get("MUTATION_TEST", barrier.caught_by), barrier), barriers),
-            strict=True,
-        )
+    """Switch barriers off, one at a time in each of some processes; all are started by this one thread."""
+    waiting, running = list(reversed(barriers)), list[tuple[Barrier, _Child]]()
+    while waiting or running:
+        while waiting and len(running) < workers:
+            barrier = waiting.pop()
+            running.append((barrier, _Child(os.environ.get("MUTATION_TEST", barrier.caught_by), barrier)))
+        for one in list(running):
+            if (outcome := one[1].outcome()) is not None:
+                running.remove(one)
+                yield one[0], outcome
+        time.sleep(_LOOK)
 
 
 def main(names: Sequence[str]) -> int:

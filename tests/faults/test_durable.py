@@ -9,6 +9,8 @@ import msgspec
 import pytest
 
 from gpdata.lake import Lake
+from gpdata.lake.cleaning import clean
+from gpdata.lake.collect import Collector
 from gpdata.lake.compaction import compact
 from gpdata.lake.transform import Manifest, Transformer
 from gpdata.spool import Meta, Quarantine, Spool
@@ -170,3 +172,31 @@ def test_a_generation_that_is_read_has_its_individuals_and_its_run(disk: Journal
     disk.watch = watch
     Transformer(lake).run()
     assert wrong == []
+
+
+def test_a_retired_file(disk: JournalDisk, lose: Callable[[], Path]) -> None:
+    lake = Lake.create(disk.root / "lake", disk=disk)
+    file = lake.spool().write(run_lines(), META)
+    Transformer(lake, grace=60.0).run()
+    spool = Spool(lose() / "lake" / "spool")
+    assert [found.id for found in spool.retired()] == [file.id]  # it is kept for its grace period
+    assert spool.pending() == []  # or its receipt would call every line a duplicate
+
+
+def test_a_file_that_goes_back_because_the_lake_lacks_it(disk: JournalDisk, lose: Callable[[], Path]) -> None:
+    lake = Lake.create(disk.root / "lake", disk=disk)
+    spool = lake.spool()
+    file = spool.write(run_lines(), META)
+    spool.retire([file.id])
+    assert Collector(lake, spool, 0.0).collect_expired() == 0
+    spool = Spool(lose() / "lake" / "spool")
+    assert ([found.id for found in spool.pending()], spool.retired()) == ([file.id], [])
+
+
+def test_what_a_killed_compaction_replaced_goes_behind_its_commit(disk: JournalDisk, lose: Callable[[], Path]) -> None:
+    lake = with_batch(disk)
+    stop_behind(disk, "link", "individuals/_delta_log", lambda: compact(lake, everything=False))
+    lake = Lake.open(lake.path, disk=disk)
+    assert clean(lake, 0.0)
+    found = contents(Lake.open(lose() / "lake"))
+    assert (len(found.rows), found.wrong) == (5, [])
