@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import random
+import socket
+import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -100,3 +102,18 @@ def contents(lake: Path, *, version: int | None = None) -> dict[str, pa.Table]:
         order = ["run_uuid", "generation", "location"][:width]
         found[name] = table.take(pc.sort_indices(table, [(key, "ascending") for key in order])).combine_chunks()
     return found
+
+
+def until(condition: Callable[[], object], seconds: float = 60.0, what: str = "it") -> None:
+    """Return once the condition holds; fail where that hangs."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not come about in {seconds:.0f} s"
+        time.sleep(0.01)
+
+
+def free_port() -> int:
+    """Return a port of this machine that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

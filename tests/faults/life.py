@@ -26,10 +26,10 @@ from gpdata.lake.compaction import compact
 from gpdata.lake.transform import Transformer
 from gpdata.lake.verify import verify
 from gpdata.spool import Meta
-from tests.faults.machine import Forked, Machine, Nursery, until
+from tests.faults.machine import Forked, Machine, Nursery
 from tests.faults.oracle import Key, Sent, contents, violations
 from tests.faults.scenario import row
-from tests.support import write_stream
+from tests.support import until, write_stream
 
 IGNORE = frozenset({"owner", "source", "received_at"})
 """What the way in, and the moment, make of a row."""

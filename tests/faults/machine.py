@@ -18,7 +18,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -297,11 +296,3 @@ def running(machine: Machine | None, log: Path, *args: object, **environment: st
     finally:
         if process.alive:
             process.kill()
-
-
-def until(condition: Any, seconds: float = 60.0, what: str = "it") -> None:
-    """Return once the condition holds; fail where that hangs."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not come about in {seconds:.0f} s"
-        time.sleep(0.01)

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
@@ -22,18 +23,12 @@ from gpdata.ingest.tokens import Tokens
 from gpdata.lake import Lake
 from gpdata.lake.transform import Transformer
 from tests.support import line
+from tests.support import until as _until
 
 ROOT = Path(__file__).resolve().parents[2]
 UPLOAD = "/v1/generations"
 MIB = 1 << 20
-
-
-def until(condition: Any, seconds: float = 120.0, what: str = "it") -> None:
-    """Return once the condition holds; fail where that hangs."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not come about in {seconds:.0f} s"
-        time.sleep(0.05)
+until = partial(_until, seconds=120.0)
 
 
 class Served:

@@ -11,10 +11,10 @@ from gpdata.lake import Lake
 from gpdata.lake.verify import verify
 from gpdata.spool import Disk
 from tests.faults import scenario
-from tests.faults.machine import Machine, Nursery, until
+from tests.faults.machine import Machine, Nursery
 from tests.faults.oracle import Key, Sent, contents, violations
 from tests.faults.scenario import World
-from tests.support import run_lines, write_stream
+from tests.support import run_lines, until, write_stream
 
 QUARANTINED = 3
 """The status of a command that set lines aside."""

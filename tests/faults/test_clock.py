@@ -20,9 +20,10 @@ from gpdata.ingest.tokens import Tokens
 from gpdata.lake import Lake
 from gpdata.lake.transform import Transformer
 from gpdata.spool import Meta
-from tests.faults.machine import Forked, Machine, Nursery, scratch, until
+from tests.faults.machine import Forked, Machine, Nursery, scratch
 from tests.faults.oracle import Sent, contents
 from tests.faults.scenario import row
+from tests.support import until
 
 DECADE = 3650 * 24 * 3600
 HOURS = 3 * 3600

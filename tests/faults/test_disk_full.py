@@ -20,8 +20,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults.life import Life
-from tests.faults.machine import NEEDS_ROOM, Machine, Nursery, name, scratch, until
+from tests.faults.machine import NEEDS_ROOM, Machine, Nursery, name, scratch
 from tests.faults.stages import QUARANTINED, calm, stages
+from tests.support import until
 
 CASES = int(os.environ.get("CASES", "150"))
 SEED = int(os.environ.get("SEED", str(random.randrange(10**6))))

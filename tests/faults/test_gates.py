@@ -179,7 +179,7 @@ def test_a_file_stays_until_each_of_its_lines_has_an_answer(tmp_path: Path) -> N
     sender = Sender(outbox, cast("Any", client))
     sender.start()
     try:
-        until(outbox.empty, 30)
+        until(outbox.empty, seconds=30)
     finally:
         sender.stop()
     assert [count for count in client.lines if count] == [2, 1, 1]

@@ -24,11 +24,12 @@ from gpdata.ingest.tokens import Tokens
 from gpdata.lake import Lake
 from gpdata.lake.transform import Transformer
 from gpdata.lake.verify import verify
-from tests.faults.machine import Machine, Nursery, Running, name, scratch, until
+from tests.faults.machine import Machine, Nursery, Running, name, scratch
 from tests.faults.oracle import Sent, contents
 from tests.faults.recording import GENERATIONS
 from tests.faults.scenario import row, run_uuid
-from tests.upload.service import accepts, free_port
+from tests.support import free_port, until
+from tests.upload.service import accepts
 
 CASES = int(os.environ.get("CASES", "150"))
 SEED = int(os.environ.get("SEED", str(random.randrange(10**6))))

@@ -20,10 +20,11 @@ from gpdata.lake import Lake
 from gpdata.lake.transform import Transformer
 from gpdata.lake.verify import verify
 from gpdata.spool import Damage, Meta
-from tests.faults.machine import Nursery, running, scratch, until
+from tests.faults.machine import Nursery, running, scratch
 from tests.faults.oracle import Contents, contents
 from tests.faults.scenario import row
 from tests.faults.stages import QUARANTINED
+from tests.support import until
 
 CASES = int(os.environ.get("CASES", "150"))
 SEED = int(os.environ.get("SEED", str(random.randrange(10**6))))

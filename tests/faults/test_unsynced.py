@@ -19,8 +19,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults.life import Life, recover
-from tests.faults.machine import Machine, Nursery, name, scratch, until
+from tests.faults.machine import Machine, Nursery, name, scratch
 from tests.faults.survival import ALL, NOTHING, ORDERED, Model, Tree, materialise
+from tests.support import until
 
 PLUGS = int(os.environ.get("PLUGS", "40"))
 POINTS = int(os.environ.get("POINTS", "30"))

@@ -11,7 +11,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -28,6 +27,7 @@ import pytest
 from gpdata.errors import InvalidInput
 from hub import proxy
 from hub.settings import FOLDERS, ROOT, SYSTEM
+from tests.support import free_port
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: make env")
 
@@ -97,12 +97,6 @@ def people(request):
     yield SYSTEM, names
     for name in names:
         subprocess.run(["userdel", "--remove", name], check=False, capture_output=True)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @contextmanager

@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from contextlib import suppress
@@ -18,6 +17,7 @@ from gpdata.lab import open as open_lab
 from gpdata.lake import Lake, Transformer
 from tests.conftest import ROOT
 from tests.images import image_packages, packages_outside
+from tests.support import free_port
 
 PAGE = (ROOT / "docs" / "ingest.md").read_text(encoding="utf-8")
 BLOCKS = [(kind, body) for kind, body in re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)]
@@ -88,7 +88,7 @@ def _run(folder: Path) -> list[str]:
     )
     text = "\n".join(script)
     for port in ("8470", "8471", "9000"):
-        text = text.replace(port, str(_free_port()))
+        text = text.replace(port, str(free_port()))
     (folder / "home").mkdir()
     (folder / "guard").mkdir()
     (folder / "guard" / "sitecustomize.py").write_text(GUARD.format(outside=sorted(packages_outside(image_packages()))))
@@ -113,9 +113,3 @@ def _run(folder: Path) -> list[str]:
     said = (folder / "printed").read_text()
     assert status == 0, f"{said}\n{logs}"
     return said.split(MARK)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -114,7 +114,7 @@ def test_it_transforms_beside_and_takes_plain_tcp(launch: Launch, tmp_path: Path
         recorder.sendall(line(RUN, 0) + b"\n")
     with one.client() as client:
         client.post(UPLOAD, content=line(RUN[:-1] + "2"))
-        until(lambda: sum(run["in_lake"] for run in client.get("/v1/runs").json()["runs"]) == 2, 40)
+        until(lambda: sum(run["in_lake"] for run in client.get("/v1/runs").json()["runs"]) == 2, seconds=40)
         assert client.get("/readyz").status_code == 200
     assert one.end(signal.SIGTERM)[0] == 0
     assert contents(tmp_path / "lake")["runs"].column("source").to_pylist() == ["plain", "upload"]

@@ -1,14 +1,7 @@
-"""Waiting for a condition, with a deadline."""
+"""Waiting for a condition, for as long as a request may take."""
 
-from __future__ import annotations
+from functools import partial
 
-import time
-from collections.abc import Callable
+from tests.support import until as _until
 
-
-def until(condition: Callable[[], object], seconds: float = 15.0) -> None:
-    """Return once the condition holds; fail where it does not in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.01)
+until = partial(_until, seconds=15.0)

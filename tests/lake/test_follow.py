@@ -9,8 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -26,17 +25,12 @@ from gpdata.spool.room import Room
 from tests.lake.disks import Full, small_disk
 from tests.lake.test_transform import Stop, Stopping
 from tests.support import RUN, contents, line, run_lines
+from tests.support import until as _until
 
 OTHER = "00000000-0000-4000-8000-000000000002"
 DEADLINE = 20.0
+until = partial(_until, seconds=DEADLINE)
 GPDATA = [sys.executable, "-c", "from gpdata.cli import main; main()"]
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.02)
 
 
 class Following(threading.Thread):

@@ -21,23 +21,11 @@ import psutil
 from gpdata.lake import Lake
 from gpdata.spool import Spool, zstd
 from gpdata.wire import KeyFinder, Rejection, identify
+from tests.support import free_port, until
 
 GPDATA = Path(sys.executable).parent / "gpdata"
 DROPPED_FIELDS = ("owner", "source", "received_at")
 """What differs between an upload and an import."""
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
-def until(condition: Callable[[], Any], seconds: float = 60.0, what: str = "it") -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not come true in {seconds:.0f} s"
-        time.sleep(0.02)
 
 
 def accepts(port: int) -> bool:

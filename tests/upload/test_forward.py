@@ -26,9 +26,9 @@ from gpdata.spool import Meta
 from gpdata.upload.forward import Forwarder, TokenFile
 from gpdata.upload.http import Client
 from gpdata.upload.outbox import Outbox
-from tests.support import RUN, contents, line, run_lines
+from tests.support import RUN, contents, line, run_lines, until
 from tests.upload.server import TOKEN, Server
-from tests.upload.service import DROPPED_FIELDS, GPDATA, Chain, until
+from tests.upload.service import DROPPED_FIELDS, GPDATA, Chain
 
 OTHER = RUN[:-1] + "2"
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import pytest
 
@@ -15,19 +16,14 @@ from gpdata.upload.http import Client
 from gpdata.upload.outbox import Outbox, State
 from gpdata.upload.sender import Sender
 from tests.support import RUN, line, run_lines
+from tests.support import until as _until
 from tests.upload.server import TOKEN, Server
 
 pytestmark = pytest.mark.usefixtures("quick")
 
 META = Meta("recorder")
+until = partial(_until, seconds=20.0)
 OTHER = RUN[:-1] + "2"
-
-
-def until(condition: Callable[[], Any], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true"
-        time.sleep(0.005)
 
 
 class Sending:
