@@ -46,6 +46,8 @@ COMMANDS = {
     "info": Lazy("gpdata.cli.lake:info", "Say what a lake holds and how large it is."),
     "verify": Lazy("gpdata.cli.lake:verify", "Check the files and the invariants of a lake."),
     "compact": Lazy("gpdata.cli.lake:compact", "Rewrite a lake's small files into few, well packed ones."),
+    "backup": Lazy("gpdata.cli.backup:backup", "Copy a lake that is in use, so that it can be restored."),
+    "restore": Lazy("gpdata.cli.backup:restore", "Bring a backup back as a lake."),
     "quarantine": Lazy("gpdata.cli.quarantine:quarantine", "List, show and replay refused lines."),
     "command": Lazy("gpdata.cli.command:command", "Print what would start a recorded run again."),
     "schema": Lazy("gpdata.cli.schema:schema", "Print the schema of the tables, or of a line to upload."),
