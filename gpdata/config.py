@@ -34,6 +34,8 @@ class Settings:
         The address of the ingest service that is uploaded to (GPDATA_SERVER).
     token : str or None
         What tells the ingest service who uploads (GPDATA_TOKEN); never shown.
+    engine : str or None
+        What answers, when `gpdata.open` is not told: "duckdb", "polars" or "spark"; None: DuckDB (GPDATA_ENGINE).
 
     Examples
     --------
@@ -48,6 +50,7 @@ class Settings:
     traceback: bool = False
     server: str | None = None
     token: str | None = field(default=None, repr=False)
+    engine: str | None = None
 
 
 def settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -83,6 +86,7 @@ def settings(environment: Mapping[str, str] | None = None) -> Settings:
         traceback=show_traceback(variables),
         server=variables.get("GPDATA_SERVER") or None,
         token=variables.get("GPDATA_TOKEN") or None,
+        engine=variables.get("GPDATA_ENGINE") or None,
     )
 
 
@@ -118,10 +122,13 @@ class SparkEnvironment:
         JAVA_HOME.
     spark_home : str or None
         SPARK_HOME: a Spark that the site installed.
+    remote : str or None
+        SPARK_REMOTE: the address of a Spark Connect server, such as ``sc://host:15002``.
     """
 
     java_home: str | None
     spark_home: str | None
+    remote: str | None = None
 
 
 def spark_environment(environment: Mapping[str, str] | None = None) -> SparkEnvironment:
@@ -143,23 +150,26 @@ def spark_environment(environment: Mapping[str, str] | None = None) -> SparkEnvi
     '/usr/lib/jvm/17'
     """
     variables = os.environ if environment is None else environment
-    return SparkEnvironment(variables.get("JAVA_HOME") or None, variables.get("SPARK_HOME") or None)
+    return SparkEnvironment(*(variables.get(name) or None for name in ("JAVA_HOME", "SPARK_HOME", "SPARK_REMOTE")))
 
 
-def export(variables: Mapping[str, str]) -> None:
+def export(variables: Mapping[str, str], *, replace: bool = False) -> None:
     """Set environment variables for programs that this process starts; what is set already stays.
 
     Parameters
     ----------
     variables : mapping of str to str
         The variables.
+    replace : bool
+        Whether what is set already does not stay.
 
     Examples
     --------
     >>> export({"SPARK_EXAMPLE": "1"})
     """
     for name, value in variables.items():
-        os.environ.setdefault(name, value)
+        if replace or name not in os.environ:
+            os.environ[name] = value
 
 
 def user_cache(environment: Mapping[str, str] | None = None) -> Path:
