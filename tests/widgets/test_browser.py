@@ -5,6 +5,7 @@ Screenshots go to a temporary folder, whose name is printed, or to the one that 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -20,6 +21,8 @@ import nbformat
 import psutil
 import pytest
 
+from tests.notebooks.store import FOLDER
+from tests.notebooks.test_notebooks import texts
 from tests.support import free_port, until
 from tests.widgets.conftest import GENERATIONS, run_line, run_uuid, write_lake
 
@@ -30,6 +33,7 @@ PATIENCE = 120
 """Seconds to wait for a step before it counts as failed; none is expected to need them."""
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
            "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"]  # fmt: skip
+FIRST = FOLDER / "01-first-look.ipynb"
 TOKEN = "only-for-this-test"
 LIVE = """
 import sys
@@ -126,11 +130,12 @@ def new_page(browser, width=1600, height=1000):
 
 def ran(page):
     """Run the notebook unless it runs: JupyterLab forgets what is asked before its kernel is connected."""
-    prompt = page.locator(".jp-InputPrompt").first.inner_text()
-    if prompt == "[ ]:":
-        page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
-        page.wait_for_timeout(500)
-    return re.fullmatch(r"\[\d+\]:", prompt)
+    prompts = page.locator(".jp-CodeCell .jp-InputPrompt").all_inner_texts()  # empty for cells out of sight
+    if "[*]:" in prompts or any(re.fullmatch(r"\[\d+\]:", prompt) for prompt in prompts):
+        return True
+    page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
+    page.wait_for_timeout(500)
+    return False
 
 
 def drive(page, pictures, name):
@@ -216,8 +221,34 @@ def sizes(page, pictures, name):
     page.set_viewport_size({"width": 1600, "height": 1000})
 
 
-def test_in_jupyterlab(browser, lake, pictures, tmp_path):
+def run_first_notebook(page, url, path, pictures):
+    """Run the first example notebook as a person does; every number is the stored one."""
+
+    def code(book):
+        return [cell for cell in book.cells if cell.cell_type == "code"]
+
+    def done():
+        page.evaluate("jupyterapp.commands.execute('docmanager:save')")
+        saved = json.loads(path.read_text() or "null")  # not one that is half written
+        return saved and all(cell["execution_count"] for cell in saved["cells"] if cell["cell_type"] == "code")
+
+    stored = nbformat.read(FOLDER / path.name, as_version=4)
+    page.goto(f"{url}doc/tree/{path.name}?token={TOKEN}")
+    page.get_by_text("| Idle").wait_for()
+    page.evaluate("jupyterapp.commands.execute('notebook:clear-all-cell-outputs')")
+    until(lambda: ran(page), PATIENCE, "the run of the first cell")
+    until(done, PATIENCE, "the run of the last cell")
+    page.screenshot(path=pictures / "first-notebook.png")
+    numbers = re.compile(r"\d+\.\d+")
+    for old, new in zip(code(stored), code(nbformat.read(path, as_version=4)), strict=True):
+        assert [numbers.findall(text) for text in texts(new)] == [numbers.findall(text) for text in texts(old)]
+        assert len(new.outputs) == len(old.outputs)
+
+
+def test_in_jupyterlab(browser, lake, pictures, tmp_path, example_lake, monkeypatch):
     (tmp_path / "work").mkdir()
+    monkeypatch.setenv("GPDATA_LAKE", str(example_lake))
+    first = Path(shutil.copy(FIRST, tmp_path / "work"))
     cells = [nbformat.v4.new_code_cell(f"import gpdata as gp\n\ngp.explore({str(lake)!r})")]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}}
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), tmp_path / "work" / "explore.ipynb")
@@ -228,6 +259,7 @@ def test_in_jupyterlab(browser, lake, pictures, tmp_path):
     log = tmp_path / "lab.log"
     with serving(command, f"{url}api", log, home(tmp_path)):
         page = new_page(browser)
+        run_first_notebook(page, url, first, pictures)
         page.goto(f"{url}doc/tree/explore.ipynb?token={TOKEN}")
         page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
         until(lambda: ran(page), PATIENCE, "the run of the first cell")
