@@ -12,7 +12,7 @@ REPORT ?= demo-report$(if $(CAPTURES),-captures).html
 CAPTURES ?=
 ENGINE ?= duckdb
 
-.PHONY: help env demo test test-faults mutation soak fuzz hub notebooks lint format lock bench-size bench-ingest clean
+.PHONY: help env demo test test-faults mutation soak fuzz hub test-hub images test-images notebooks site site-links lint format lock bench-size bench-ingest clean
 
 help: ## list the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,9 +52,27 @@ fuzz: env ## coverage-guided fuzzing of the wire (SECONDS=60 for each target)
 hub: env ## start JupyterHub on this machine (GPDATA_LAKE=dir HUB_PORT=8000; see docs/hub.md)
 	@exec $(BIN)/python hub/run.py
 
+test-hub: env ## a hub at work: 30 servers, 20 uploads meanwhile, and every recipe inside a user's server
+	@$(BIN)/python -m tests.hub.load
+	@$(BIN)/python -m tests.hub.recipes
+	@$(BIN)/python -m pytest -q -m faults tests/hub
+
+images: ## build the images with podman, buildah or docker (BASE=image; without a registry: sudo hub/images/base.sh)
+	@BASE="$(BASE)" TAG="$(TAG)" ENGINE="$(ENGINE_OF_IMAGES)" hub/images/build.sh
+
+test-images: env ## start every image in a real container (root, podman)
+	@GPDATA_IMAGES=1 $(BIN)/python -m pytest -q -s tests/test_images.py
+
 notebooks: env ## run the example notebooks anew and store their outputs
 	@$(BIN)/gpdata example-lake --lake example-lake
-	@GPDATA_LAKE="$(CURDIR)/example-lake" $(BIN)/python tests/notebooks/store.py
+	@GPDATA_LAKE="$(CURDIR)/example-lake" $(BIN)/python -m tests.notebooks.store
+
+site: env ## build the documentation site into docs/_build/html
+	@$(BIN)/python -m sphinx -q -W -n --keep-going -j 2 -d docs/_build/doctrees docs docs/_build/html
+	@echo "site: docs/_build/html/index.html"
+
+site-links: env ## check the links of the site to other hosts (needs a network)
+	@$(BIN)/python -m sphinx -q -b linkcheck -d docs/_build/doctrees docs docs/_build/linkcheck
 
 lint: env ## ruff, mypy, import-linter
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
@@ -76,4 +94,4 @@ bench-ingest: env ## acknowledged uploads against a bare server, and the transfo
 	@$(BIN)/python -m benchmarks.transform $(or $(CAPTURES),../shared/captures)
 
 clean: ## remove what the commands above made
-	rm -rf $(VENV) .venv-hub .tools "$(LAKE)" "$(REPORT)" .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .fuzz dist
+	rm -rf $(VENV) .venv-hub .tools "$(LAKE)" "$(REPORT)" .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .fuzz dist docs/_build docs/notebooks docs/commands.md

@@ -49,9 +49,11 @@ if TYPE_CHECKING:
     )
     from gpdata.convert import to_arrow, to_pandas, to_polars
     from gpdata.lab import open
+    from gpdata.origin import provenance
     from gpdata.sessions import spark
     from gpdata.stats import compare_success
     from gpdata.upload import Recorder
+    from gpdata.widgets import explore
 
     __version__: str
 
@@ -71,6 +73,7 @@ __all__ = [
     "error_curves",
     "errors",
     "ert",
+    "explore",
     "exports",
     "genetic_ancestry",
     "homology",
@@ -82,6 +85,7 @@ __all__ = [
     "operator_effects",
     "phylogeny",
     "plots",
+    "provenance",
     "runs_table",
     "schema",
     "select_runs",
@@ -114,6 +118,7 @@ _HOME = {
     "elite_cases": "gpdata.analyses",
     "error_curves": "gpdata.analyses",
     "ert": "gpdata.analyses",
+    "explore": "gpdata.widgets",
     "genetic_ancestry": "gpdata.analyses",
     "homology": "gpdata.analyses",
     "hyperselection": "gpdata.analyses",
@@ -123,6 +128,7 @@ _HOME = {
     "open": "gpdata.lab",
     "operator_effects": "gpdata.analyses",
     "phylogeny": "gpdata.analyses",
+    "provenance": "gpdata.origin",
     "runs_table": "gpdata.analyses",
     "select_runs": "gpdata.analyses",
     "selection_counts": "gpdata.analyses",

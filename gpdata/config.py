@@ -37,6 +37,8 @@ class Settings:
         What tells the ingest service who uploads (GPDATA_TOKEN); never shown.
     me : str or None
         Whose runs are mine (GPDATA_OWNER, else the user of the hub whose server this is, JUPYTERHUB_USER).
+    engine : str or None
+        What answers, when `gpdata.open` is not told: "duckdb", "polars" or "spark"; None: DuckDB (GPDATA_ENGINE).
 
     Examples
     --------
@@ -52,6 +54,7 @@ class Settings:
     server: str | None = None
     token: str | None = field(default=None, repr=False)
     me: str | None = None
+    engine: str | None = None
 
 
 def settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -88,6 +91,7 @@ def settings(environment: Mapping[str, str] | None = None) -> Settings:
         server=variables.get("GPDATA_SERVER") or None,
         token=variables.get("GPDATA_TOKEN") or None,
         me=variables.get("GPDATA_OWNER") or variables.get("JUPYTERHUB_USER") or None,
+        engine=variables.get("GPDATA_ENGINE") or None,
     )
 
 
@@ -170,11 +174,14 @@ class SparkEnvironment:
         SPARK_HOME: a Spark that the site installed.
     conf_dir : str or None
         SPARK_CONF_DIR: the directory of its settings.
+    remote : str or None
+        SPARK_REMOTE: the address of a Spark Connect server, such as ``sc://host:15002``.
     """
 
     java_home: str | None
     spark_home: str | None
     conf_dir: str | None = None
+    remote: str | None = None
 
 
 def spark_environment(environment: Mapping[str, str] | None = None) -> SparkEnvironment:
@@ -196,7 +203,8 @@ def spark_environment(environment: Mapping[str, str] | None = None) -> SparkEnvi
     '/usr/lib/jvm/17'
     """
     variables = os.environ if environment is None else environment
-    return SparkEnvironment(*(variables.get(name) or None for name in ("JAVA_HOME", "SPARK_HOME", "SPARK_CONF_DIR")))
+    names = ("JAVA_HOME", "SPARK_HOME", "SPARK_CONF_DIR", "SPARK_REMOTE")
+    return SparkEnvironment(*(variables.get(name) or None for name in names))
 
 
 def memory_limit(environment: Mapping[str, str] | None = None) -> int | None:
@@ -221,22 +229,22 @@ def memory_limit(environment: Mapping[str, str] | None = None) -> int | None:
     return int(text) if text.isdecimal() else None
 
 
-def export(variables: Mapping[str, str], *, anew: bool = False) -> None:
+def export(variables: Mapping[str, str], *, replace: bool = False) -> None:
     """Set environment variables for programs that this process starts; what is set already stays.
 
     Parameters
     ----------
     variables : mapping of str to str
         The variables.
-    anew : bool, optional
-        Set also what is set already.
+    replace : bool
+        Whether what is set already does not stay.
 
     Examples
     --------
     >>> export({"SPARK_EXAMPLE": "1"})
     """
     for name, value in variables.items():
-        if anew or name not in os.environ:
+        if replace or name not in os.environ:
             os.environ[name] = value
 
 

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from gpdata.config import settings
+from gpdata.display import Card
 from gpdata.engines import Engine, choose_engine
 from gpdata.errors import InvalidInput, UnknownRun, near
 from gpdata.lake.lake import Lake
-from gpdata.lake.runs import runs_table
+from gpdata.lake.runs import read_rows, runs_table
 from gpdata.lake.snapshot import take_snapshot
-from gpdata.schema import RUNS, STORED
+from gpdata.origin import provenance
+from gpdata.overview import lab_card, standings
+from gpdata.run import Run, find_run
+from gpdata.schema import GENERATIONS, RUNS, STORED
+
+_PROGRESS = ["run_uuid", "generation", "outcome", "started_at", "received_at", "total_error_min", "batch"]
 
 
 class Lab:
@@ -28,6 +38,10 @@ class Lab:
         The lake's directory.
     version : int
         Names these rows for ever; `gpdata.open(path, version=...)` brings them back.
+    runs, generations, individuals, errors, genes : frame
+        The tables, as docs/schema.md tells them. `run` returns one run, `sql` asks all of them.
+
+    A notebook shows a lab as a table, `print(lab)` too: how new it is, its runs by problem and outcome, the newest.
     """
 
     def __init__(self, lake: Lake, engine: Engine, runs: Sequence[str] | None, version: int | None) -> None:
@@ -47,8 +61,53 @@ class Lab:
         self.genes: Any = engine.genes(self.individuals)
 
     def __repr__(self) -> str:
-        runs = self._runs_table.num_rows
-        return f"<gpdata lab {self.path}, version {self.version}, {runs} runs, {self._engine.name}>"
+        runs = f"{self.run_count} {'run' if self.run_count == 1 else 'runs'}"
+        return f"<gpdata lab {self.path}, version {self.version}, {runs}, {self._engine.name}>"
+
+    def __str__(self) -> str:
+        return self._card().text()
+
+    def __rich__(self) -> Any:
+        return self._card().rich()
+
+    def _repr_html_(self) -> str:
+        return self._card().html()
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self) if cycle else str(self))
+
+    def _card(self) -> Card:
+        return lab_card(provenance(self), standings(self._runs_table, self._progress))
+
+    @property
+    def engine(self) -> str:
+        """What computes: "duckdb", "polars" or "spark"."""
+        return self._engine.name
+
+    @property
+    def run_count(self) -> int:
+        """How many runs there are."""
+        return int(self._runs_table.num_rows)
+
+    @property
+    def selection(self) -> bool:
+        """Whether only chosen runs were opened."""
+        return self._wanted is not None
+
+    @cached_property
+    def newest_times(self) -> tuple[datetime | None, datetime | None]:
+        """When the newest generation was received, and when it started; None where no generation says it."""
+        received, started = (pc.max(self._progress.column(name)).as_py() for name in ("received_at", "started_at"))
+        return received, started
+
+    def newest_version(self) -> int:
+        """Return the version that the lake has at this moment; greater than `version` when something came later."""
+        return take_snapshot(self._lake).version
+
+    @cached_property
+    def _progress(self) -> pa.Table:
+        """A few columns of the generations, read without the engine: no Spark job is started to show a lab."""
+        return read_rows(self._snapshot, GENERATIONS.name, _PROGRESS, self._wanted)
 
     @cached_property
     def mine(self) -> Lab:
@@ -92,6 +151,32 @@ class Lab:
                 "(errors and genes are views of individuals)"
             )
         return self._snapshot.paths(table)
+
+    def run(self, run_uuid: str) -> Run:
+        """Return one run: its row, its frames, and in a notebook or printed how it stands.
+
+        Parameters
+        ----------
+        run_uuid : str
+            Its uuid, or as many of the first letters as tell it from the others.
+
+        Returns
+        -------
+        Run
+            With `row` (of `runs`), and `generations`, `individuals`, `errors` and `genes`: native frames of that run.
+
+        Raises
+        ------
+        UnknownRun
+            No run of the lab starts with these letters.
+        InvalidInput
+            Several do; the message lists them.
+        """
+        uuids = self._runs_table.column("run_uuid").to_pylist()
+        found = find_run(run_uuid, uuids, f"the lake {self.path} at version {self.version}")
+        row = self._runs_table.slice(uuids.index(found), 1).to_pylist()[0]
+        columns = [*_PROGRESS, "best_program", "best_simplified_program"]
+        return Run(self, row, read_rows(self._snapshot, GENERATIONS.name, columns, [found]))
 
     def sql(self, text: str) -> Any:
         """Run a query over runs, generations, individuals, errors and genes.
@@ -139,8 +224,8 @@ def open(
     version : int, optional
         The version that an earlier `Lab.version` named; the newest by default.
     engine : str or SparkSession, optional
-        "duckdb" (the default), "polars", or a Spark session, classic or Connect: `gpdata.spark()` makes one.
-        The lab's frames are this engine's own.
+        "duckdb", "polars", or a Spark session, classic or Connect: `gpdata.spark()` makes one. By default what
+        GPDATA_ENGINE names, where "spark" is `gpdata.spark()`, else "duckdb". The lab's frames are this engine's own.
 
     Returns
     -------
@@ -166,5 +251,15 @@ def open(
     [(2,)]
     """
     wanted = [runs] if isinstance(runs, str) else None if runs is None else list(runs)
-    chosen = choose_engine(engine)
+    chosen = choose_engine(_usual_engine() if engine is None else engine)
     return Lab(Lake.open(settings().lake if lake is None else lake), chosen, wanted, version)
+
+
+def _usual_engine() -> Any:
+    """Return what GPDATA_ENGINE names, as `choose_engine` takes it; a Spark session is started for "spark"."""
+    name = settings().engine
+    if name == "spark":
+        from gpdata.sessions import spark
+
+        return spark()
+    return name

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,17 @@ def example_lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def sessions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Any]]:
+def connect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
+    """Return what gives the address of a Spark Connect server, started when it is first asked for.
+
+    Only tests of the xdist group "spark" ask: one process then starts one.
+    """
+    with ExitStack() as stack:
+        yield cache(lambda: stack.enter_context(sparks.server(tmp_path_factory.mktemp("connect") / "server.log")))
+
+
+@pytest.fixture(scope="session")
+def sessions(connect_server: Callable[[], str]) -> Iterator[Callable[[str], Any]]:
     """Return what gives the session of an engine's name, started when it is first asked for."""
     started: dict[str, Any] = {}
     with ExitStack() as stack:
@@ -76,9 +87,7 @@ def sessions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
         def session(engine: str) -> Any:
             if engine not in started:
                 started[engine] = stack.enter_context(
-                    sparks.classic()
-                    if engine == "spark"
-                    else sparks.connect(tmp_path_factory.mktemp("connect") / "server.log")
+                    sparks.classic() if engine == "spark" else sparks.connect(connect_server())
                 )
             return started[engine]
 

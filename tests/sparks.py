@@ -30,13 +30,24 @@ def classic() -> Iterator[Any]:
 
 
 @contextmanager
-def connect(log: Path) -> Iterator[Any]:
-    """Start a Connect server in a process of its own, and connect to it.
+def connect(address: str) -> Iterator[Any]:
+    """Connect to a server.
 
     The client is built directly: the public builder refuses a second kind of session in one process.
     """
-    import pyspark
     from pyspark.sql.connect.session import SparkSession
+
+    session = SparkSession.builder.remote(address).create()
+    try:
+        yield session
+    finally:
+        session.stop()
+
+
+@contextmanager
+def server(log: Path) -> Iterator[str]:
+    """Start a Connect server in a process of its own, and give its address."""
+    import pyspark
 
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -55,10 +66,10 @@ def connect(log: Path) -> Iterator[Any]:
     environment = os.environ | {"SPARK_CONF_DIR": str(conf_directory())} | ({"JAVA_HOME": str(home)} if home else {})
     submit = Path(pyspark.__file__).parent / "bin" / "spark-submit"
     options = [word for name, value in settings.items() for word in ("--conf", f"{name}={value}")]
-    server = "org.apache.spark.sql.connect.service.SparkConnectServer"
+    main = "org.apache.spark.sql.connect.service.SparkConnectServer"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [submit, *options, "--class", server, "spark-internal"], env=environment, stdout=output, stderr=output
+            [submit, *options, "--class", main, "spark-internal"], env=environment, stdout=output, stderr=output
         )
     try:
         deadline = time.monotonic() + _PATIENCE
@@ -66,9 +77,7 @@ def connect(log: Path) -> Iterator[Any]:
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, f"the Connect server does not answer: {log.read_text()}"
             time.sleep(0.2)
-        session = SparkSession.builder.remote(f"sc://127.0.0.1:{port}").create()
-        yield session
-        session.stop()
+        yield f"sc://127.0.0.1:{port}"
     finally:
         process.terminate()
         process.wait()

@@ -131,8 +131,9 @@ def select_runs(
     owner: str | Iterable[str] | None = None,
     since: str | date | None = None,
     until: str | date | None = None,
+    text: str | None = None,
 ) -> IntoFrameT:
-    """Choose runs by their config, label, owner and date.
+    """Choose runs by their config, label, owner and date, or by a text.
 
     Parameters
     ----------
@@ -147,6 +148,8 @@ def select_runs(
     since, until : str, date or datetime, optional
         Runs that started at or after `since`, and before `until`; a text is ISO 8601, such as "2026-11-20", and a
         time without a zone is UTC. A run whose start was not recorded is left out.
+    text : str, optional
+        Runs that hold this text in a column of text, such as `run_uuid`, `label` or a config key, whatever the case.
 
     Returns
     -------
@@ -172,6 +175,8 @@ def select_runs(
     ... )
     >>> select_runs(runs, where={"parent-selection": "lexicase"})["run_uuid"].to_list()
     ['a']
+    >>> select_runs(runs, text="PIL")["run_uuid"].to_list()
+    ['a']
     >>> select_runs(runs, where={"parent-selection": "lexicas"})
     Traceback (most recent call last):
     gpdata.errors.InvalidInput: no run has parent-selection='lexicas': did you mean 'lexicase'?
@@ -189,6 +194,8 @@ def select_runs(
         if moment is not None:
             start, at = nw.col("started_at"), nw.lit(_moment(name, moment))
             chosen = chosen.filter(start >= at if name == "since" else start < at)
+    if text:
+        chosen = chosen.filter(_holds(given, text))
     native: IntoFrameT = _native(chosen, "select_runs")
     return native
 
@@ -214,6 +221,14 @@ def _fits(given: Any, name: str, wanted: Any) -> nw.Expr:
     if not both:
         return column.is_null() & ~column.is_null()
     return both[0] if len(both) == 1 else both[0] | both[1]
+
+
+def _holds(given: Any, text: str) -> nw.Expr:
+    """Say when a column of text holds a text, whatever the case."""
+    texts = [name for name, dtype in given.collect_schema().items() if dtype == nw.String and name not in _NESTED]
+    columns = [nw.col(f"`{name}`" if given.implementation.is_spark_like() else name) for name in texts]
+    together = nw.concat_str(columns, separator="\n", ignore_nulls=True)
+    return together.str.to_lowercase().str.contains(text.lower(), literal=True)
 
 
 def _texts(value: Any) -> list[str]:

@@ -15,42 +15,55 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from gpdata.config import show_traceback
 from gpdata.errors import GpdataError, near
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
 UNREAD = 141
 """What a shell gives for a program that was ended by a closed pipe."""
 
 
 class Lazy(NamedTuple):
-    """A command that is not imported yet: where it is, and its line in the help."""
+    """A command that is not imported yet: where it is, its line in the help, and the section of that."""
 
     target: str
     help: str
+    section: str = "Commands"
 
 
 COMMANDS = {
-    "demo": Lazy("gpdata.cli.demo:demo", "Evolve, record and report, to see how it all works."),
-    "import": Lazy("gpdata.cli.import_:import_", "Take recorder streams or old log files into a lake."),
-    "ingest": Lazy("gpdata.cli.ingest:ingest", "Run the service that takes uploads into a lake."),
-    "forward": Lazy("gpdata.cli.forward:forward", "Stand beside a GP system and upload what it records."),
-    "token": Lazy("gpdata.cli.token:token", "Create, list and revoke the tokens of an ingest service."),
-    "transform": Lazy("gpdata.cli.transform:transform", "Turn what the spool holds into a lake's tables."),
-    "spool": Lazy("gpdata.cli.spool:spool", "Say what waits in a spool, and what is wrong."),
-    "report": Lazy("gpdata.cli.report:report", "Write the standard report of a lake as one HTML page."),
-    "example-lake": Lazy("gpdata.cli.example_lake:example_lake", "Make the small lake of the example notebooks."),
-    "info": Lazy("gpdata.cli.lake:info", "Say what a lake holds and how large it is."),
-    "verify": Lazy("gpdata.cli.lake:verify", "Check the files and the invariants of a lake."),
-    "compact": Lazy("gpdata.cli.lake:compact", "Rewrite a lake's small files into few, well packed ones."),
-    "backup": Lazy("gpdata.cli.backup:backup", "Copy a lake that is in use, so that it can be restored."),
-    "restore": Lazy("gpdata.cli.backup:restore", "Bring a backup back as a lake."),
-    "quarantine": Lazy("gpdata.cli.quarantine:quarantine", "List, show and replay refused lines."),
-    "command": Lazy("gpdata.cli.command:command", "Print what would start a recorded run again."),
-    "schema": Lazy("gpdata.cli.schema:schema", "Print the schema of the tables, or of a line to upload."),
+    "demo": Lazy("gpdata.cli.demo:demo", "Evolve, record and report, to see how it all works.", "Record"),
+    "example-lake": Lazy(
+        "gpdata.cli.example_lake:example_lake", "Make the small lake of the example notebooks.", "Record"
+    ),
+    "import": Lazy("gpdata.cli.import_:import_", "Take recorder streams or old log files into a lake.", "Record"),
+    "forward": Lazy("gpdata.cli.forward:forward", "Stand beside a GP system and upload what it records.", "Record"),
+    "transform": Lazy("gpdata.cli.transform:transform", "Turn what the spool holds into a lake's tables.", "Record"),
+    "info": Lazy("gpdata.cli.lake:info", "Say what a lake holds and how large it is.", "Ask"),
+    "runs": Lazy("gpdata.cli.runs:runs", "Say which runs there are, how they differ, how they ended.", "Ask"),
+    "success": Lazy("gpdata.cli.success:success", "Say how often runs succeed, and how sure that is.", "Ask"),
+    "curves": Lazy("gpdata.cli.curves:curves", "Say how the best error falls, generation by generation.", "Ask"),
+    "ancestry": Lazy("gpdata.cli.ancestry:ancestry", "Say whom the winner of a run descends from.", "Ask"),
+    "report": Lazy("gpdata.cli.report:report", "Write the standard report of a lake as one HTML page.", "Ask"),
+    "explore": Lazy("gpdata.cli.explore:explore", "Show a lake in the browser: choose runs, see, click.", "Ask"),
+    "export": Lazy("gpdata.cli.export:export", "Write rows or genealogies for other tools.", "Ask"),
+    "command": Lazy("gpdata.cli.command:command", "Print what would start a recorded run again.", "Ask"),
+    "verify": Lazy("gpdata.cli.lake:verify", "Check the files and the invariants of a lake.", "Keep"),
+    "compact": Lazy("gpdata.cli.lake:compact", "Rewrite a lake's small files into few, well packed ones.", "Keep"),
+    "spool": Lazy("gpdata.cli.spool:spool", "Say what waits in a spool, and what is wrong.", "Keep"),
+    "backup": Lazy("gpdata.cli.backup:backup", "Copy a lake that is in use, so that it can be restored.", "Keep"),
+    "restore": Lazy("gpdata.cli.backup:restore", "Bring a backup back as a lake.", "Keep"),
+    "quarantine": Lazy("gpdata.cli.quarantine:quarantine", "List, show and replay refused lines.", "Keep"),
+    "ingest": Lazy("gpdata.cli.ingest:ingest", "Run the service that takes uploads into a lake.", "Serve"),
+    "token": Lazy("gpdata.cli.token:token", "Create, list and revoke the tokens of an ingest service.", "Serve"),
+    "schema": Lazy("gpdata.cli.schema:schema", "Print the schema of the tables, or of a line to upload.", "Look up"),
+    "completion": Lazy("gpdata.cli.completion:completion", "Make the Tab key complete all of this.", "Look up"),
 }
 
 NEXT_STEP = {
@@ -98,13 +111,34 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command, or say which one may have been meant."""
         if args[0] not in self.lazy and not args[0].startswith("-"):
-            ctx.fail(f"there is no command {args[0]!r}: {near(args[0], self.lazy)}")
+            ctx.fail(f"there is no command {args[0]!r}: {near(args[0], self.lazy, most=len(self.lazy))}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands in the help, importing none."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, command.help) for name, command in self.lazy.items()])
+        """List the commands in the help by section, importing none."""
+        widest = max(map(len, self.lazy), default=0)
+        for title in dict.fromkeys(command.section for command in self.lazy.values()):
+            rows = [(f"{name:{widest}}", each.help) for name, each in self.lazy.items() if each.section == title]
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the name of a command or an option, importing no command."""
+        from click.shell_completion import CompletionItem
+
+        found = [
+            CompletionItem(name, help=each.help) for name, each in self.lazy.items() if name.startswith(incomplete)
+        ]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
+
+    def _main_shell_completion(self, *args: Any, **options: Any) -> None:
+        """Answer a shell that completes, bash in our own way; click calls this before anything else."""
+        from click.shell_completion import add_completion_class
+
+        from gpdata.cli.completion import Bash
+
+        add_completion_class(Bash)
+        super()._main_shell_completion(*args, **options)
 
     def make_context(self, *args: Any, **options: Any) -> click.Context:
         """Parse the options of the group; `--help` and `--version` write and leave here."""
@@ -222,7 +256,11 @@ def _flush(status: int) -> int:
 def main() -> None:
     """Record every individual of every genetic-programming run, keep it for good, and ask it anything.
 
-    `gpdata COMMAND --help` tells more. The settings are environment variables: GPDATA_LAKE, GPDATA_OWNER,
-    GPDATA_SERVER, GPDATA_TOKEN,
+    `gpdata COMMAND --help` tells more, with examples. `gpdata example-lake` makes a lake to try them on.
+
+    The settings are environment variables: GPDATA_LAKE, GPDATA_ENGINE, GPDATA_OWNER, GPDATA_SERVER, GPDATA_TOKEN,
     GPDATA_MAX_LINE_BYTES, GPDATA_BATCH_BYTES, GPDATA_TRACEBACK.
+
+    The exit status is 0 where it was done, 1 where it was stopped or gpdata is at fault, 2 where you can mend
+    something, 130 after Ctrl-C, 141 where the output was not read to its end.
     """

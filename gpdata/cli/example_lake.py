@@ -15,9 +15,9 @@ from gpdata.cli.options import need_deap
 def example_lake(lake: str) -> None:
     """Make the small lake that the example notebooks read.
 
-    Twelve runs are evolved with DEAP, six by tournament and six by lexicase selection. They are seeded: made
-    again, the lake has the same rows, and the notebooks show the same numbers. A lake that an interrupted
-    command left is completed.
+    Eighteen runs are evolved with DEAP, six each by tournament selection, by lexicase selection and by age-fitness
+    Pareto optimisation. They are seeded: made again, the lake has the same rows, and the notebooks show the same
+    numbers. A lake that an interrupted command left is completed.
     """
     need_deap()
     from gpdata.demo.example import PLANS, make_example_lake

@@ -12,6 +12,8 @@ from gpdata.config import settings
 from gpdata.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from gpdata.lab import Lab
 
 _UNITS = {"": 1, "b": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
@@ -26,14 +28,22 @@ def lake_argument(command: Callable[..., Any]) -> Callable[..., Any]:
 
     The command gets the parameters `lake_argument` and `lake_option`; `chosen_lake` makes one of them.
     """
-    argument = click.argument("lake_argument", metavar="[LAKE]", required=False)
+    argument = click.argument("lake_argument", metavar="[LAKE]", required=False, shell_complete=complete_lake)
     return argument(lake_option(command, "lake_option", default=None))
 
 
 def lake_option(command: Callable[..., Any], name: str = "lake", *, default: str | None = "") -> Callable[..., Any]:
     """Let a command take its lake as ``--lake``."""
     shown = "The lake's directory.  [default: $GPDATA_LAKE, else lake]"
-    return click.option("--lake", name, metavar="DIR", default=default, help=shown)(command)
+    option = click.option("--lake", name, metavar="DIR", default=default, help=shown, shell_complete=complete_lake)
+    return option(command)
+
+
+def complete_lake(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Let the shell complete directories."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(incomplete, type="dir")]
 
 
 def chosen_lake(argument: str | None, option: str | None = None) -> str:
@@ -46,11 +56,12 @@ def chosen_lake(argument: str | None, option: str | None = None) -> str:
 def engine_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Let a command take the engine that answers as ``--engine``."""
     choice = click.Choice(["duckdb", "polars", "spark"])
-    return click.option("--engine", type=choice, default="duckdb", show_default=True, help="What answers.")(command)
+    shown = "What answers.  [default: $GPDATA_ENGINE, else duckdb]"
+    return click.option("--engine", type=choice, help=shown)(command)
 
 
-def chosen_engine(name: str) -> Any:
-    """Return the engine of that name as gpdata.open takes it; Spark is started for it."""
+def chosen_engine(name: str | None) -> Any:
+    """Return the engine of that name as gpdata.open takes it, None for its default; Spark is started for it."""
     if name != "spark":
         return name
     from gpdata.sessions import spark

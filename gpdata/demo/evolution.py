@@ -1,4 +1,4 @@
-"""One run of the demo: DEAP's own generational algorithm, recorded by a Tracker."""
+"""One run of the demo, DEAP's own generational algorithm, or of the example lake; recorded by a Tracker."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from deap import algorithms, base, gp, tools
 
-from gpdata.demo import problem
+from gpdata.demo import aged, problem
 from gpdata.lake import Account
 from gpdata.upload import Recorder, seeded_uuids
 from gpdata.upload.adapters.deap import Solved, Tracker
@@ -51,15 +51,19 @@ class Error(base.Fitness):  # type: ignore[misc]
 
 
 class Program(gp.PrimitiveTree):  # type: ignore[misc]
-    """A program, its fitness, and its error on each training case once it is evaluated."""
+    """A program, its fitness, its error on each training case once it is evaluated, and what `aged` knows of it."""
 
     def __init__(self, content: Any) -> None:
         super().__init__(content)
         self.fitness = Error()
         self.errors = np.empty(0, np.int8)
+        self.age = 0
+        self.newcomer = False
 
 
-def evolve(lake: str | Path, plan: Plan) -> Account:
+def evolve(
+    lake: str | Path, plan: Plan, *, owner: str | None = None, label: str = "demo", start: datetime = _START
+) -> Account:
     """Evolve one run until it is solved or its generations are used up, and record it live.
 
     Parameters
@@ -69,6 +73,10 @@ def evolve(lake: str | Path, plan: Plan) -> Account:
     plan : Plan
         The arguments; the same ones give the same run, to the byte. Python's random numbers, which DEAP draws
         from, are seeded.
+    owner, label : str, optional
+        Whose run it is, and what it belongs to.
+    start : datetime, optional
+        When it says that it was run.
 
     Returns
     -------
@@ -85,10 +93,11 @@ def evolve(lake: str | Path, plan: Plan) -> Account:
         system="deap",
         problem=problem.NAME,
         config=plan.config,
-        label="demo",
+        label=label,
+        owner=owner,
         version=deap,
         uuids=uuids,
-        clock=lambda: _START,
+        clock=lambda: start,
     )
     with recorder, suppress(Solved):
         tracker = Tracker(
@@ -99,18 +108,17 @@ def evolve(lake: str | Path, plan: Plan) -> Account:
             success=lambda program: not program.errors.any(),
             generations=plan.max_generations,
             stop=True,
+            describe=aged.describe if plan.parent_selection == aged.NAME else None,
         )
         for operator in ("mate", "mutate"):
             toolbox.decorate(operator, gp.staticLimit(key=attrgetter("height"), max_value=plan.max_height))
-        algorithms.eaSimple(
-            [toolbox.individual() for _ in range(plan.population_size)],
-            toolbox,
-            plan.crossover_probability,
-            plan.mutation_probability,
-            plan.max_generations,
-            halloffame=tracker,
-            verbose=False,
-        )
+        population = [toolbox.individual() for _ in range(plan.population_size)]
+        chances = plan.crossover_probability, plan.mutation_probability
+        if plan.parent_selection == aged.NAME:
+            toolbox.decorate("mate", aged.inherit)
+            aged.evolve_aged(population, toolbox, *chances, plan.max_generations, tracker)
+        else:
+            algorithms.eaSimple(population, toolbox, *chances, plan.max_generations, halloffame=tracker, verbose=False)
     return recorder.account
 
 
@@ -169,5 +177,6 @@ def _toolbox(plan: Plan, training: problem.Cases) -> Any:
     toolbox.register("mate", gp.cxOnePoint)
     toolbox.register("branch", gp.genFull, min_=0, max_=2)
     toolbox.register("mutate", gp.mutUniform, expr=toolbox.branch, pset=primitives)
-    _SELECTIONS[plan.parent_selection](toolbox, plan)
+    if plan.parent_selection != aged.NAME:  # which takes its parents by chance, and selects who stays
+        _SELECTIONS[plan.parent_selection](toolbox, plan)
     return toolbox

@@ -1,21 +1,33 @@
-"""The example lake: twelve seeded runs of the demo's problem, small enough to be made while one waits."""
+"""The example lake: eighteen seeded runs of the demo's problem, small enough to be made while one waits."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 
+from gpdata.demo import aged
 from gpdata.demo.evolution import SELECTIONS, Plan, evolve
 from gpdata.errors import InvalidInput
 from gpdata.lake import Account, Lake, take_snapshot
 from gpdata.lake.runs import runs_table
 
 PLANS = tuple(
-    Plan(selection, seed, population_size=200, max_generations=30) for seed in range(1, 7) for selection in SELECTIONS
+    Plan(selection, seed, population_size=200, max_generations=30)
+    for selections in (SELECTIONS, (aged.NAME,))
+    for seed in range(1, 7)
+    for selection in selections
 )
-"""The runs, six of each way to select parents; some succeed, some of those on the unseen test cases too."""
+"""The runs, six of each way to select; some succeed, some of those on the unseen test cases too."""
+
+_HISTORY = {
+    (False, 3): ("ada", "pilot", datetime(2026, 1, 12, 9, tzinfo=UTC)),
+    (False, 6): ("grace", "replication", datetime(2026, 2, 16, 9, tzinfo=UTC)),
+    (True, 6): ("grace", "age", datetime(2026, 3, 9, 9, tzinfo=UTC)),
+}
+"""Whose the runs are, what they belong to and when the first of them was run: by whether ages count, up to a seed."""
 
 
 def make_example_lake(path: str | Path, *, progress: Callable[[int, int], None] | None = None) -> Account:
@@ -43,10 +55,33 @@ def make_example_lake(path: str | Path, *, progress: Callable[[int, int], None] 
     _refuse_others(lake)
     total = Account()
     for done, plan in enumerate(PLANS, 1):
-        total.add(evolve(path, plan))
+        total.add(evolve_example(path, plan))
         if progress is not None:
             progress(done, len(PLANS))
     return total
+
+
+def evolve_example(path: str | Path, plan: Plan) -> Account:
+    """Evolve one of the runs into a lake, with its owner, label and start: a lab's history in small.
+
+    Parameters
+    ----------
+    path : str or Path
+        The lake.
+    plan : Plan
+        One of `PLANS`, or one with its kind of selection and seed.
+
+    Returns
+    -------
+    Account
+        What became of the generations.
+    """
+    is_aged = plan.parent_selection == aged.NAME
+    owner, label, first = next(
+        about for (ages, last), about in _HISTORY.items() if ages == is_aged and plan.random_seed <= last
+    )
+    hours = 2 * (plan.random_seed - 1) + (plan.parent_selection == SELECTIONS[0])
+    return evolve(path, plan, owner=owner, label=label, start=first + timedelta(hours=hours))
 
 
 def _refuse_others(lake: Lake) -> None:

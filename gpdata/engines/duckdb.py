@@ -57,6 +57,8 @@ class DuckDB:
     def __init__(self) -> None:
         self._connection = duckdb.connect()
         self._connection.execute("SET TimeZone = 'UTC'")
+        # In a notebook a bar of a query that takes two seconds stays as an output, on slow machines only.
+        self._connection.execute("SET enable_progress_bar = false")
 
     def runs(self, table: pa.Table) -> duckdb.DuckDBPyRelation:
         """Return the `runs` frame, given in Arrow."""

@@ -32,7 +32,7 @@ def runs_table(snapshot: Snapshot, runs: Sequence[str] | None = None) -> pa.Tabl
         key: JSON strings unquoted, other values as JSON text, null where the run lacks the key. A key that
         collides with a column, in whatever case, becomes ``config.<key>``.
     """
-    stored = _read(snapshot, RUNS.name, STORAGE[RUNS.name].names, runs)
+    stored = read_rows(snapshot, RUNS.name, STORAGE[RUNS.name].names, runs)
     flags = _flags(snapshot, runs)
     uuids = stored.column("run_uuid").to_pylist()
     stored = stored.append_column("flags", pa.array([flags.get(u, []) for u in uuids], pa.list_(pa.string())))
@@ -76,7 +76,7 @@ def _unquoted(values: pa.Array) -> pa.Array:
 
 
 def _flags(snapshot: Snapshot, runs: Sequence[str] | None) -> dict[str, list[str]]:
-    rows = _read(snapshot, GENERATIONS.name, ["run_uuid", "flags", "batch"], runs)
+    rows = read_rows(snapshot, GENERATIONS.name, ["run_uuid", "flags", "batch"], runs)
     flagged = rows.filter(pc.greater(pc.list_value_length(rows.column("flags")), 0))
     found: dict[str, set[str]] = {}
     for row in flagged.to_pylist():
@@ -84,7 +84,20 @@ def _flags(snapshot: Snapshot, runs: Sequence[str] | None) -> dict[str, list[str
     return {run: sorted(flags) for run, flags in found.items()}
 
 
-def _read(snapshot: Snapshot, table: str, columns: list[str], runs: Sequence[str] | None) -> pa.Table:
+def read_rows(snapshot: Snapshot, table: str, columns: list[str], runs: Sequence[str] | None) -> pa.Table:
+    """Read stored columns of a snapshot's rows, `run_uuid` and `batch` among them, into this process.
+
+    Parameters
+    ----------
+    snapshot : Snapshot
+        The snapshot.
+    table : str
+        A stored table, in its storage form.
+    columns : list of str
+        Its columns.
+    runs : sequence of str or None
+        Only rows of these runs.
+    """
     schema = pa.schema([STORAGE[table].field(name) for name in columns])
     parts = [pq.ParquetFile(path).read(columns=columns).cast(schema) for path in snapshot.paths(table)]
     rows = pa.concat_tables(parts) if parts else schema.empty_table()

@@ -2,6 +2,9 @@
 
 Each picture checks the columns it needs, draws on the Axes that it is given or on new ones, and says what
 stands in it: units, numbers of runs, how uncertain it is. matplotlib is loaded when a picture is asked for.
+
+With `source=lab` a saved figure carries where its rows came from, the rows and how they were drawn: `source` reads
+that from a PNG, SVG or PDF file, and `again` draws the figure anew from it.
 """
 
 from __future__ import annotations
@@ -22,12 +25,14 @@ if TYPE_CHECKING:
     from gpdata.plots.lexicase import lexicase_stats
     from gpdata.plots.operators import operator_effects
     from gpdata.plots.rates import success
+    from gpdata.plots.redrawn import again, source
     from gpdata.plots.running_time import ecdf, ert
     from gpdata.plots.selection import hyperselection, selection_counts
     from gpdata.plots.sizes import size_curves
     from gpdata.plots.variety import diversity, homology
 
 __all__ = [
+    "again",
     "age_error",
     "ancestry",
     "ancestry_counts",
@@ -46,11 +51,13 @@ __all__ = [
     "operator_effects",
     "selection_counts",
     "size_curves",
+    "source",
     "success",
 ]
 
 _MODULES = {
     "age_error": "age",
+    "again": "redrawn",
     "ancestry": "graph",
     "ancestry_counts": "counts",
     "computational_effort": "effort",
@@ -68,8 +75,12 @@ _MODULES = {
     "operator_effects": "operators",
     "selection_counts": "selection",
     "size_curves": "sizes",
+    "source": "redrawn",
     "success": "rates",
 }
+
+PICTURES = tuple(name for name, module in _MODULES.items() if module != "redrawn")
+"""The functions that draw; the others read what a saved figure carries."""
 
 
 def __getattr__(name: str) -> Any:

@@ -8,15 +8,19 @@ import numpy as np
 
 from gpdata.analyses import AGE_ERROR
 from gpdata.plots.axes import colours, finish, new_axes, read_table, say_empty, scale_errors
+from gpdata.plots.sourced import sourced
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from gpdata.origin import Source
 
 _MANY = 2000
 """From so many marks on they are pixels in a vector picture, which stays small so."""
 
 
-def age_error(ages: Any, *, ax: Axes | None = None) -> Axes:
+@sourced
+def age_error(ages: Any, *, ax: Axes | None = None, source: Source | None = None) -> Axes:
     """Draw the age of individuals against their total error, those of genesis marked.
 
     Parameters
@@ -25,6 +29,8 @@ def age_error(ages: Any, *, ax: Axes | None = None) -> Axes:
         What `gpdata.age_error` returned, of any engine.
     ax : matplotlib.axes.Axes, optional
         Where to draw; new axes when left out.
+    source : Lab or Provenance, optional
+        Where the rows came from: the saved figure then carries that, the rows and how they were drawn.
 
     Returns
     -------

@@ -9,9 +9,12 @@ import numpy as np
 from gpdata.analyses.frames import check_columns, wrap
 from gpdata.errors import InvalidInput
 from gpdata.plots.axes import finish, new_axes, rows_of, say_empty, value_name
+from gpdata.plots.sourced import sourced
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from gpdata.origin import Source
 
 _MOST_CELLS = 400
 """Of more cells the numbers would not be legible."""
@@ -20,7 +23,10 @@ _LIGHT = 0.6
 """Above this share of the scale a number is written in black."""
 
 
-def heatmap(table: Any, *, x: str, y: str, value: str = "rate", ax: Axes | None = None) -> Axes:
+@sourced
+def heatmap(
+    table: Any, *, x: str, y: str, value: str = "rate", ax: Axes | None = None, source: Source | None = None
+) -> Axes:
     """Draw a value for each pair of two parameters, such as the success rate over two config keys.
 
     Parameters
@@ -34,6 +40,8 @@ def heatmap(table: Any, *, x: str, y: str, value: str = "rate", ax: Axes | None 
         The column that is drawn.
     ax : matplotlib.axes.Axes, optional
         Where to draw; new axes when left out.
+    source : Lab or Provenance, optional
+        Where the rows came from: the saved figure then carries that, the rows and how they were drawn.
 
     Returns
     -------

@@ -8,9 +8,12 @@ from matplotlib.ticker import MaxNLocator
 
 from gpdata.analyses import ANCESTRY_COUNTS
 from gpdata.plots.axes import LINES, colours, finish, new_axes, read, say_empty
+from gpdata.plots.sourced import sourced
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from gpdata.origin import Source
 
 _SAID = {
     "offspring": "their offspring",
@@ -19,7 +22,8 @@ _SAID = {
 }
 
 
-def ancestry_counts(counts: Any, *, ax: Axes | None = None) -> Axes:
+@sourced
+def ancestry_counts(counts: Any, *, ax: Axes | None = None, source: Source | None = None) -> Axes:
     """Draw by generation the number of ancestors, of their offspring, and of the offspring that are ancestors.
 
     Parameters
@@ -28,6 +32,8 @@ def ancestry_counts(counts: Any, *, ax: Axes | None = None) -> Axes:
         What `gpdata.ancestry_counts` returned, of any engine.
     ax : matplotlib.axes.Axes, optional
         Where to draw; new axes when left out.
+    source : Lab or Provenance, optional
+        Where the rows came from: the saved figure then carries that, the rows and how they were drawn.
 
     Returns
     -------

@@ -9,12 +9,18 @@ from matplotlib.ticker import MaxNLocator
 from gpdata.analyses import CUMULATIVE_SUCCESS
 from gpdata.plots.axes import GREY, LINES, colours, finish, grouped, label, read, say_empty
 from gpdata.plots.groups import group_axes, group_legend, is_beside
+from gpdata.plots.sourced import sourced
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from gpdata.origin import Source
 
-def cumulative_success(curve: Any, *, ax: Axes | None = None, confidence: float = 0.95) -> Axes:
+
+@sourced
+def cumulative_success(
+    curve: Any, *, ax: Axes | None = None, confidence: float = 0.95, source: Source | None = None
+) -> Axes:
     """Draw the share of runs that is solved by each generation, with the band of Wilson's interval.
 
     Parameters
@@ -25,6 +31,8 @@ def cumulative_success(curve: Any, *, ax: Axes | None = None, confidence: float 
         Where to draw; new axes when left out.
     confidence : float
         The confidence that the curve was made with: only said, in the title.
+    source : Lab or Provenance, optional
+        Where the rows came from: the saved figure then carries that, the rows and how they were drawn.
 
     Returns
     -------

@@ -24,9 +24,12 @@ from gpdata.plots.axes import (
     say_empty,
     scale_errors,
 )
+from gpdata.plots.sourced import sourced
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from gpdata.origin import Source
 
 _SAID = {
     "drop": "each run counts until it ends",
@@ -37,7 +40,10 @@ _MOST_INSIDE = 4
 """Up to so many groups the legend stands inside the axes, above that beside them."""
 
 
-def error_curves(curve: Any, *, ax: Axes | None = None, stopped: Stopped = "drop") -> Axes:
+@sourced
+def error_curves(
+    curve: Any, *, ax: Axes | None = None, stopped: Stopped = "drop", source: Source | None = None
+) -> Axes:
     """Draw the median of the best error over runs by generation, with the band between the quartiles.
 
     Parameters
@@ -48,6 +54,8 @@ def error_curves(curve: Any, *, ax: Axes | None = None, stopped: Stopped = "drop
         Where to draw; new axes when left out.
     stopped : {"drop", "carry", "zero"}
         What `curve` was made with: the picture says it, for the frame does not.
+    source : Lab or Provenance, optional
+        Where the rows came from: the saved figure then carries that, the rows and how they were drawn.
 
     Returns
     -------

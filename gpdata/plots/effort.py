@@ -10,12 +10,16 @@ from matplotlib.ticker import MaxNLocator
 from gpdata.analyses import COMPUTATIONAL_EFFORT
 from gpdata.plots.axes import GREY, LINES, Row, colours, finish, grouped, label, read, say_empty
 from gpdata.plots.groups import group_axes, group_legend
+from gpdata.plots.sourced import sourced
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from gpdata.origin import Source
 
-def computational_effort(effort: Any, *, ax: Axes | None = None, z: float = 0.99) -> Axes:
+
+@sourced
+def computational_effort(effort: Any, *, ax: Axes | None = None, z: float = 0.99, source: Source | None = None) -> Axes:
     """Draw I(M,i,z) by generation, with a dot at its least value, the computational effort E.
 
     Parameters
@@ -26,6 +30,8 @@ def computational_effort(effort: Any, *, ax: Axes | None = None, z: float = 0.99
         Where to draw; new axes when left out.
     z : float
         The probability that it was made with: only said, in the label.
+    source : Lab or Provenance, optional
+        Where the rows came from: the saved figure then carries that, the rows and how they were drawn.
 
     Returns
     -------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,10 +18,14 @@ from gpdata.analyses import ANCESTRY
 from gpdata.analyses.genealogy import Genealogy, Numbers, genealogy
 from gpdata.plots.axes import GREY, finish, label, new_axes, read_table, say_empty
 from gpdata.plots.layout import side_by_side
+from gpdata.plots.sourced import sourced_by
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from gpdata.origin import Source
+
+_READ = ("total_error", "genetic_operators")
 _STYLES: tuple[Any, ...] = ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)), (0, (9, 3)))
 """The line of each of the most frequent operators."""
 _OTHER: Any = (0, (1, 5))
@@ -31,7 +36,19 @@ _MOST_NAMED = 20
 _NO_OPERATOR = "(operator not sent)"
 
 
-def ancestry(ancestors: Any, individuals: Any, *, ax: Axes | None = None) -> Axes:
+def _kept(given: Mapping[str, Any]) -> dict[str, pa.Table]:
+    """Keep the ancestors, and of the individuals the ancestors and those that they name as parents."""
+    ancestors = read_table(given["ancestors"], ANCESTRY, "ancestry")
+    lines = genealogy(given["individuals"], ancestors["run_uuid"].unique().to_pylist(), *_READ)
+    nodes = lines.find(ancestors)
+    nodes = nodes[nodes >= 0]
+    parents = lines.parent[np.isin(lines.child, nodes)]
+    rows = np.union1d(nodes, parents[parents >= 0])
+    return {"ancestors": ancestors, "individuals": lines.rows.take(pa.array(rows, pa.int64()))}
+
+
+@sourced_by(_kept)
+def ancestry(ancestors: Any, individuals: Any, *, ax: Axes | None = None, source: Source | None = None) -> Axes:
     """Draw an ancestry as a graph: a row per generation, the oldest above, and an edge from parent to child.
 
     Parameters
@@ -42,6 +59,8 @@ def ancestry(ancestors: Any, individuals: Any, *, ax: Axes | None = None) -> Axe
         `lab.individuals`: the errors, operators and parents of the ancestors are read from it, of no other run.
     ax : matplotlib.axes.Axes, optional
         Where to draw; new axes when left out.
+    source : Lab or Provenance, optional
+        Where the rows came from: the saved figure then carries that, the rows and how they were drawn.
 
     Returns
     -------
@@ -82,7 +101,7 @@ def ancestry(ancestors: Any, individuals: Any, *, ax: Axes | None = None) -> Axe
     """
     table = read_table(ancestors, ANCESTRY, "ancestry")
     runs = table["run_uuid"].unique().to_pylist()
-    lines = genealogy(individuals, runs, "total_error", "genetic_operators")
+    lines = genealogy(individuals, runs, *_READ)
     nodes = lines.find(table)
     nodes, roots = nodes[nodes >= 0], table["is_root"].to_numpy()[nodes >= 0]
     generations = lines.generation[nodes]

@@ -7,14 +7,20 @@ from typing import TYPE_CHECKING, Any
 from gpdata.analyses import INSTRUCTION_FREQUENCY
 from gpdata.errors import InvalidInput
 from gpdata.plots.axes import Row, colours, finish, grouped, label, name_height, new_axes, read, say_empty
+from gpdata.plots.sourced import sourced
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from gpdata.origin import Source
+
 _MARKERS = "oDsv^PX"
 
 
-def instruction_frequency(frequency: Any, *, ax: Axes | None = None, most: int = 20) -> Axes:
+@sourced
+def instruction_frequency(
+    frequency: Any, *, ax: Axes | None = None, most: int = 20, source: Source | None = None
+) -> Axes:
     """Draw the share of genes that each instruction has, group beside group.
 
     Parameters
@@ -26,6 +32,8 @@ def instruction_frequency(frequency: Any, *, ax: Axes | None = None, most: int =
     most : int
         How many instructions to draw: those of the greatest mean share over the groups. The legend says which share
         of each group's genes are others.
+    source : Lab or Provenance, optional
+        Where the rows came from: the saved figure then carries that, the rows and how they were drawn.
 
     Returns
     -------

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
 
 from gpdata.analyses.last import ends_of_runs
 from gpdata.plots.axes import (
@@ -18,10 +20,14 @@ from gpdata.plots.axes import (
     say_empty,
     scale_errors,
 )
+from gpdata.plots.sourced import columns, sourced_by
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from gpdata.origin import Source
+
+_NEEDED = ["run_uuid", "generation", "outcome", "total_error_min"]
 _MARKERS = {"success": ("o", "success"), "failure": ("X", "failure"), "continue": ("s", "unfinished")}
 _BOX: dict[str, Any] = {
     "showfliers": False,
@@ -33,7 +39,17 @@ _BOX: dict[str, Any] = {
 }
 
 
-def last_generation(last: Any, runs: Any, *, by: str | Sequence[str], ax: Axes | None = None) -> Axes:
+def _kept(given: Mapping[str, Any]) -> dict[str, pa.Table]:
+    by = given["by"]
+    keys = [by] if isinstance(by, str) else list(by)
+    runs = columns(given["runs"], "runs", ["run_uuid", *keys])
+    return {"last": columns(given["last"], "generations", _NEEDED), "runs": runs}
+
+
+@sourced_by(_kept)
+def last_generation(
+    last: Any, runs: Any, *, by: str | Sequence[str], ax: Axes | None = None, source: Source | None = None
+) -> Axes:
     """Draw the least total error in each run's last generation, run by run, with a box per group.
 
     Parameters
@@ -46,6 +62,8 @@ def last_generation(last: Any, runs: Any, *, by: str | Sequence[str], ax: Axes |
         Columns of `runs`, as in `gpdata.success_table`.
     ax : matplotlib.axes.Axes, optional
         Where to draw; new axes when left out.
+    source : Lab or Provenance, optional
+        Where the rows came from: the saved figure then carries that, the rows and how they were drawn.
 
     Returns
     -------
@@ -77,7 +95,7 @@ def last_generation(last: Any, runs: Any, *, by: str | Sequence[str], ax: Axes |
     >>> [tick.get_text() for tick in ax.get_yticklabels()]
     ['odd']
     """
-    ends, keys = ends_of_runs(last, runs, by, ["run_uuid", "generation", "outcome", "total_error_min"])
+    ends, keys = ends_of_runs(last, runs, by, _NEEDED)
     rows = rows_of(ends)
     groups = grouped(rows, list(keys))
     labels = [label(key) for key in groups]

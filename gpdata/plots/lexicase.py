@@ -11,16 +11,22 @@ from gpdata.analyses import LEXICASE_STATS
 from gpdata.analyses.frames import check_choice
 from gpdata.errors import InvalidInput, near
 from gpdata.plots.axes import finish, new_axes, read_table, say_empty
+from gpdata.plots.sourced import sourced
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from gpdata.origin import Source
 
 Shown = Literal["elite", "zero"]
 
 _SAID = {"elite": "elite on the case", "zero": "of error zero on the case"}
 
 
-def lexicase_stats(stats: Any, *, ax: Axes | None = None, of: Shown = "elite", run: str | None = None) -> Axes:
+@sourced
+def lexicase_stats(
+    stats: Any, *, ax: Axes | None = None, of: Shown = "elite", run: str | None = None, source: Source | None = None
+) -> Axes:
     """Draw which share of the population is elite on each training case, generation by generation.
 
     Parameters
@@ -33,6 +39,8 @@ def lexicase_stats(stats: Any, *, ax: Axes | None = None, of: Shown = "elite", r
         The individuals that have the least error on the case, or those whose error is zero.
     run : str, optional
         The `run_uuid` of the run to draw; needed where `stats` has several.
+    source : Lab or Provenance, optional
+        Where the rows came from: the saved figure then carries that, the rows and how they were drawn.
 
     Returns
     -------

@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from gpdata.analyses import OPERATOR_EFFECTS
 from gpdata.plots.axes import GREY, colours, finish, label, new_axes, read, rows_height, say_empty
+from gpdata.plots.sourced import sourced
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from gpdata.origin import Source
 
-def operator_effects(effects: Any, *, ax: Axes | None = None) -> Axes:
+
+@sourced
+def operator_effects(effects: Any, *, ax: Axes | None = None, source: Source | None = None) -> Axes:
     """Draw which share of each operator's children is better than the parent, the same, and worse.
 
     Parameters
@@ -20,6 +24,8 @@ def operator_effects(effects: Any, *, ax: Axes | None = None) -> Axes:
         What `gpdata.operator_effects` returned, of any engine.
     ax : matplotlib.axes.Axes, optional
         Where to draw; new axes when left out.
+    source : Lab or Provenance, optional
+        Where the rows came from: the saved figure then carries that, the rows and how they were drawn.
 
     Returns
     -------

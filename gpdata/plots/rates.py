@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from gpdata.analyses import SUCCESS_TABLE
 from gpdata.plots.axes import GREY, colours, finish, label, new_axes, read, rows_height, say_empty
+from gpdata.plots.sourced import sourced
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from gpdata.origin import Source
 
-def success(table: Any, *, ax: Axes | None = None, confidence: float = 0.95) -> Axes:
+
+@sourced
+def success(table: Any, *, ax: Axes | None = None, confidence: float = 0.95, source: Source | None = None) -> Axes:
     """Draw the success rate of each group with its Wilson interval, and the counts behind it.
 
     Parameters
@@ -22,6 +26,8 @@ def success(table: Any, *, ax: Axes | None = None, confidence: float = 0.95) -> 
         Where to draw; new axes when left out.
     confidence : float
         The confidence that the table was made with: only said, in the label.
+    source : Lab or Provenance, optional
+        Where the rows came from: the saved figure then carries that, the rows and how they were drawn.
 
     Returns
     -------

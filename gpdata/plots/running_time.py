@@ -21,12 +21,16 @@ from gpdata.plots.axes import (
     scale_errors,
 )
 from gpdata.plots.groups import group_axes, group_legend
+from gpdata.plots.sourced import sourced
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from gpdata.origin import Source
 
-def ecdf(shares: Any, *, ax: Axes | None = None) -> Axes:
+
+@sourced
+def ecdf(shares: Any, *, ax: Axes | None = None, source: Source | None = None) -> Axes:
     """Draw the share of pairs of run and target that is reached within each number of evaluations.
 
     Parameters
@@ -35,6 +39,8 @@ def ecdf(shares: Any, *, ax: Axes | None = None) -> Axes:
         What `gpdata.ecdf` returned, of any engine.
     ax : matplotlib.axes.Axes, optional
         Where to draw; new axes when left out.
+    source : Lab or Provenance, optional
+        Where the rows came from: the saved figure then carries that, the rows and how they were drawn.
 
     Returns
     -------
@@ -78,7 +84,8 @@ def ecdf(shares: Any, *, ax: Axes | None = None) -> Axes:
     return finish(ax, "y")
 
 
-def ert(times: Any, *, ax: Axes | None = None) -> Axes:
+@sourced
+def ert(times: Any, *, ax: Axes | None = None, source: Source | None = None) -> Axes:
     """Draw the expected running time to each target.
 
     Parameters
@@ -87,6 +94,8 @@ def ert(times: Any, *, ax: Axes | None = None) -> Axes:
         What `gpdata.ert` returned, of any engine.
     ax : matplotlib.axes.Axes, optional
         Where to draw; new axes when left out.
+    source : Lab or Provenance, optional
+        Where the rows came from: the saved figure then carries that, the rows and how they were drawn.
 
     Returns
     -------

@@ -10,14 +10,18 @@ from matplotlib.ticker import MaxNLocator
 from gpdata.analyses import HYPERSELECTION, SELECTION_COUNTS
 from gpdata.plots.axes import GREY, LINES, colours, finish, new_axes, read_table, say_empty
 from gpdata.plots.lines import draw, generation_axis, over_runs
+from gpdata.plots.sourced import sourced
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from gpdata.origin import Source
+
 _MOST_BARS = 40
 
 
-def selection_counts(counts: Any, *, ax: Axes | None = None) -> Axes:
+@sourced
+def selection_counts(counts: Any, *, ax: Axes | None = None, source: Source | None = None) -> Axes:
     """Draw how many individuals were taken as a parent how many times.
 
     Parameters
@@ -26,6 +30,8 @@ def selection_counts(counts: Any, *, ax: Axes | None = None) -> Axes:
         What `gpdata.selection_counts` returned, of any engine, or part of it: a generation, a run.
     ax : matplotlib.axes.Axes, optional
         Where to draw; new axes when left out.
+    source : Lab or Provenance, optional
+        Where the rows came from: the saved figure then carries that, the rows and how they were drawn.
 
     Returns
     -------
@@ -70,7 +76,8 @@ def selection_counts(counts: Any, *, ax: Axes | None = None) -> Axes:
     return finish(ax, "y")
 
 
-def hyperselection(counts: Any, *, ax: Axes | None = None) -> Axes:
+@sourced
+def hyperselection(counts: Any, *, ax: Axes | None = None, source: Source | None = None) -> Axes:
     """Draw by generation how many individuals got at least some percent of the selections.
 
     Parameters
@@ -79,6 +86,8 @@ def hyperselection(counts: Any, *, ax: Axes | None = None) -> Axes:
         What `gpdata.hyperselection` returned, of any engine, for one run or several.
     ax : matplotlib.axes.Axes, optional
         Where to draw; new axes when left out.
+    source : Lab or Provenance, optional
+        Where the rows came from: the saved figure then carries that, the rows and how they were drawn.
 
     Returns
     -------

@@ -19,9 +19,12 @@ from gpdata.plots.axes import (
     say_empty,
 )
 from gpdata.plots.lines import draw, generation_axis, without_gaps
+from gpdata.plots.sourced import sourced
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from gpdata.origin import Source
 
 Size = Literal["genome_size", "program_size", "percent_parens"]
 
@@ -34,7 +37,8 @@ _MOST_INSIDE = 4
 """Up to so many groups the legend stands inside the axes, above that beside them."""
 
 
-def size_curves(curve: Any, *, ax: Axes | None = None, of: Size = "genome_size") -> Axes:
+@sourced
+def size_curves(curve: Any, *, ax: Axes | None = None, of: Size = "genome_size", source: Source | None = None) -> Axes:
     """Draw how large genomes or programs are by generation, the median over runs with the band between the quartiles.
 
     Parameters
@@ -45,6 +49,8 @@ def size_curves(curve: Any, *, ax: Axes | None = None, of: Size = "genome_size")
         Where to draw; new axes when left out.
     of : {"genome_size", "program_size", "percent_parens"}
         Which size.
+    source : Lab or Provenance, optional
+        Where the rows came from: the saved figure then carries that, the rows and how they were drawn.
 
     Returns
     -------

@@ -9,9 +9,12 @@ import numpy as np
 from gpdata.analyses import DIVERSITY, HOMOLOGY
 from gpdata.plots.axes import GREY, LINES, colours, finish, new_axes, read_table, say_empty
 from gpdata.plots.lines import draw, generation_axis, over_runs, without_gaps
+from gpdata.plots.sourced import sourced
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from gpdata.origin import Source
 
 _SAID = {
     "genomes": "genomes",
@@ -22,7 +25,8 @@ _SAID = {
 }
 
 
-def diversity(shares: Any, *, ax: Axes | None = None) -> Axes:
+@sourced
+def diversity(shares: Any, *, ax: Axes | None = None, source: Source | None = None) -> Axes:
     """Draw by generation how many different genomes, programs, behaviors and errors populations have, by their size.
 
     Parameters
@@ -31,6 +35,8 @@ def diversity(shares: Any, *, ax: Axes | None = None) -> Axes:
         What `gpdata.diversity` returned, of any engine, for one run or several. Keep the runs that belong together.
     ax : matplotlib.axes.Axes, optional
         Where to draw; new axes when left out.
+    source : Lab or Provenance, optional
+        Where the rows came from: the saved figure then carries that, the rows and how they were drawn.
 
     Returns
     -------
@@ -75,7 +81,8 @@ def diversity(shares: Any, *, ax: Axes | None = None) -> Axes:
     return finish(ax, "y")
 
 
-def homology(distances: Any, *, ax: Axes | None = None) -> Axes:
+@sourced
+def homology(distances: Any, *, ax: Axes | None = None, source: Source | None = None) -> Axes:
     """Draw by generation how far genomes of a population are apart.
 
     Parameters
@@ -84,6 +91,8 @@ def homology(distances: Any, *, ax: Axes | None = None) -> Axes:
         What `gpdata.homology` returned, of any engine.
     ax : matplotlib.axes.Axes, optional
         Where to draw; new axes when left out.
+    source : Lab or Provenance, optional
+        Where the rows came from: the saved figure then carries that, the rows and how they were drawn.
 
     Returns
     -------

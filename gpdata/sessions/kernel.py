@@ -41,7 +41,7 @@ def load_ipython_extension(shell: Any) -> None:
     conf = Path(environment.conf_dir) if environment.conf_dir else conf_directory()
     folder = announce(Path(jupyter_runtime_dir()), conf, progress(shell, environment.spark_home))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    export({"SPARK_CONF_DIR": str(folder)}, anew=True)
+    export({"SPARK_CONF_DIR": str(folder)}, replace=True)
 
 
 def progress(shell: Any, spark_home: str | None) -> dict[str, str]:

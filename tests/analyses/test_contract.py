@@ -227,7 +227,8 @@ def _plausible(parameter: inspect.Parameter) -> Any:
 
 def test_a_picture_takes_the_result_and_gives_axes() -> None:
     wrong = {}
-    for name in plots.__all__:
+    assert {*plots.__all__} - {*plots.PICTURES} == {"again", "source"}
+    for name in plots.PICTURES:
         picture = getattr(plots, name)
         if not inspect.isfunction(picture):
             wrong[name] = "is no function: a module of that name hides it"
@@ -235,6 +236,12 @@ def test_a_picture_takes_the_result_and_gives_axes() -> None:
         parameters = inspect.signature(picture).parameters
         if "ax" not in parameters or parameters["ax"].kind is not inspect.Parameter.KEYWORD_ONLY:
             wrong[name] = "has no keyword ax"
+        if "source" not in parameters or parameters["source"].kind is not inspect.Parameter.KEYWORD_ONLY:
+            wrong[name] = "has no keyword source"
+        elif not hasattr(picture, "__wrapped__"):
+            wrong[name] = "does nothing with source: it needs the decorator of gpdata.plots.sourced"
+        elif "    source : Lab or Provenance, optional" not in (picture.__doc__ or ""):
+            wrong[name] = "does not tell what source is"
         parts = sections(inspect.getdoc(picture) or "")
         if [part for part in ("Parameters", "Returns", "Raises", "Examples") if part not in parts]:
             wrong[name] = "lacks a section"

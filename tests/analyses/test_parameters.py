@@ -118,6 +118,14 @@ def test_other_kinds_of_frames(engines, rows_of, kind):
     assert type(runs_table(runs)) is type(shared_parameters(runs)) is type(select_runs(runs)) is type(runs)
 
 
+def test_a_text_is_looked_for_in_every_column_of_text():
+    assert chosen(text="TOURN") == "b"
+    assert chosen(text="main", where={"population-size": 1000}) == "d"
+    assert chosen(text="odd$fn__8") == "b"  # a text, not a pattern
+    assert chosen(text="nowhere") == ""
+    assert chosen(text="") == "abcd"
+
+
 def test_a_lab(captured):
     lab = gpdata.open(captured)
     table = gpdata.runs_table(lab)

@@ -163,8 +163,10 @@ def test_an_unknown_option_is_no_unknown_command() -> None:
 @pytest.mark.parametrize("option", ["-h", "--help"])
 def test_help_lists_every_command_in_order(option: str) -> None:
     stdout = CliRunner().invoke(main, [option]).stdout
-    listed = [line.split()[0] for line in stdout.split("Commands:\n")[1].splitlines()]
-    assert listed == list(COMMANDS)
+    sections = list(dict.fromkeys(f"{command.section}:" for command in COMMANDS.values()))
+    lines = [line for line in stdout.split(f"{sections[0]}\n")[1].splitlines() if line]
+    assert [line.split()[0] for line in lines if line not in sections] == list(COMMANDS)
+    assert [line for line in lines if line in sections] == sections[1:]
 
 
 def test_help_names_every_setting() -> None:

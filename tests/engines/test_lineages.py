@@ -33,7 +33,8 @@ def test_parameters_are_compared_on_every_engine(engine: Any, captured: Path) ->
         tracked = gp.select_runs(lab.runs, where={"track-instruction-maps": True}, since="2020-01-01")
         nameless = gp.select_runs(lab.runs, where={"config.label": None})
         assert type(tracked) is type(lab.runs)
-        chosen_runs = [frame.select("run_uuid") for frame in (tracked, nameless)]
+        named = gp.select_runs(lab.runs, text="TOURNAMENT")
+        chosen_runs = [frame.select("run_uuid") for frame in (tracked, nameless, named)]
         frames = [gp.runs_table(lab), gp.shared_parameters(lab), *chosen_runs]
         return [sorted(gp.to_arrow(frame).to_pylist(), key=str) for frame in frames]
 

@@ -16,7 +16,7 @@ import gpdata
 from gpdata.cli import main
 from gpdata.demo import example
 from gpdata.demo.evolution import Plan, evolve
-from gpdata.demo.example import PLANS, make_example_lake
+from gpdata.demo.example import PLANS, evolve_example, make_example_lake
 from gpdata.lake import Lake
 
 SMALL = tuple(replace(plan, population_size=20, max_generations=2) for plan in PLANS[:2])
@@ -31,24 +31,41 @@ def test_it_has_what_the_notebooks_ask_about(example_lake: Path) -> None:
     last = gpdata.last_generation(lab.generations)
     table = gpdata.success_table(last, lab.runs, by="parent-selection")
     counts = {row[0]: row[1:5] for row in table.fetchall()}
-    assert {name: row[:2] for name, row in counts.items()} == {"lexicase": (6, 6), "tournament": (6, 6)}
+    assert {name: row[:2] for name, row in counts.items()} == dict.fromkeys(
+        ("age-fitness", "lexicase", "tournament"), (6, 6)
+    )
     successes, generalising = (sum(row[i] for row in counts.values()) for i in (2, 3))
     assert 0 < generalising < successes < len(PLANS)
-    assert lab.sql("select count(distinct config_id), count(distinct started_at) from runs").fetchall() == [(2, 1)]
+    # A history: two people, three labels, three months; what is compared differs in one key alone.
+    history = (
+        "select owner, label, month(started_at), count(*), count(distinct config_id) from runs group by all order by 3"
+    )
+    assert lab.sql(history).fetchall() == [
+        ("ada", "pilot", 1, 6, 2),
+        ("grace", "replication", 2, 6, 2),
+        ("grace", "age", 3, 6, 1),
+    ]
+    varied = {"parent-selection", "random-seed"}
+    assert varied == set(gpdata.to_pandas(gpdata.runs_table(lab)).columns) & set(lab.config_keys)
     # Every parent is in the generation before, and nobody after the first generation is without one.
     lost = """select count(*) from (select run_uuid, generation, unnest(parent_uuids) as parent from individuals) c
               anti join individuals p on p.run_uuid = c.run_uuid and p.generation = c.generation - 1
               and p.uuid = c.parent"""
     assert lab.sql(lost).fetchall() == [(0,)]
-    orphans = "select count(*) from individuals where generation > 0 and len(coalesce(parent_uuids, [])) = 0"
-    assert lab.sql(orphans).fetchall() == [(0,)]
+    # But the newcomers of the aged runs: one a generation, of age 0, made from nobody.
+    orphans = """select "parent-selection", count(*), count(distinct (run_uuid, generation)), max(age),
+                        count(parent_uuids)
+                 from individuals join runs using (run_uuid)
+                 where generation > 0 and len(coalesce(parent_uuids, [])) = 0 group by 1"""
+    assert lab.sql(orphans).fetchall() == [("age-fitness", 180, 180, 0.0, 180)]
 
 
 def test_its_runs_are_the_same_to_the_byte_in_another_process(example_lake: Path, tmp_path: Path) -> None:
     lake = tmp_path / "lake"
     shutil.copytree(example_lake, lake)
     code = (
-        "import sys; from gpdata.demo.example import *; evolve(sys.argv[1], PLANS[0]); evolve(sys.argv[1], PLANS[-1])"
+        "import sys; from gpdata.demo.example import PLANS, evolve_example;"
+        "evolve_example(sys.argv[1], PLANS[0]); evolve_example(sys.argv[1], PLANS[-1])"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"}
     subprocess.run([sys.executable, "-c", code, lake], env=environment, check=True)
@@ -60,7 +77,7 @@ def test_its_runs_are_the_same_to_the_byte_in_another_process(example_lake: Path
 
 def test_a_part_of_it_is_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(example, "PLANS", SMALL)
-    evolve(tmp_path / "lake", SMALL[0])
+    evolve_example(tmp_path / "lake", SMALL[0])
     steps: list[tuple[int, int]] = []
     account = make_example_lake(tmp_path / "lake", progress=lambda *step: steps.append(step))
     assert (account.runs, account.generations, account.duplicates, account.quarantined) == (1, 3, 3, 0)

@@ -6,29 +6,34 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
 
-from tests.notebooks.store import FOLDER, METADATA
+from tests.notebooks.store import FOLDER, METADATA, is_code, starts_spark
 
 SANITIZE = FOLDER / "sanitize.cfg"
 """The one place that says which differences do not count, and why."""
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+WITH_SPARK = [path for path in NOTEBOOKS if starts_spark(path)]
+CORE = [path for path in NOTEBOOKS if path.stem[:2] in ("01", "02", "03", "04", "05")]
+"""Those that any engine answers: run on Spark too, they show the same."""
 
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
-def nbval(path: Path, lake: Path, home: Path) -> subprocess.CompletedProcess[str]:
-    """Run a notebook and compare every output with the stored one."""
+def nbval(paths: list[Path], lake: Path, home: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run notebooks and compare every output with the stored one."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "GPDATA_"))}
     # A person's own IPython and matplotlib settings would change outputs.
     environment |= {"GPDATA_LAKE": str(lake), "IPYTHONDIR": str(home / "ipython"), "MPLCONFIGDIR": str(home / "mpl")}
+    environment |= variables
     command = [sys.executable, "-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider", "--nbval",
-               "--nbval-current-env", f"--nbval-sanitize-with={SANITIZE}", "--nbval-cell-timeout=60",
-               f"--rootdir={path.parent}", "--config-file=/dev/null", path]  # fmt: skip
+               "--nbval-current-env", f"--nbval-sanitize-with={SANITIZE}", "--nbval-cell-timeout=300",
+               f"--rootdir={paths[0].parent}", "--config-file=/dev/null", *paths]  # fmt: skip
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
@@ -48,20 +53,58 @@ def pictures(cell: Any) -> list[Any]:
     return [output for output in cell.outputs if "image/png" in output.get("data", {})]
 
 
-def test_the_three_are_there() -> None:
+def passed(result: subprocess.CompletedProcess[str], paths: list[Path]) -> None:
+    cells = [cell for path in paths for cell in nbformat.read(path, as_version=4).cells if is_code(cell)]
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert f"{len(cells)} passed" in result.stdout
+
+
+def test_the_twelve_are_there_and_listed() -> None:
     assert [path.stem for path in NOTEBOOKS] == [
         "01-first-look",
         "02-success-table-for-a-paper",
-        "03-ancestry-of-a-winner",
+        "03-error-curves-with-uncertainty",
+        "04-ancestry-of-a-winner",
+        "05-age-against-error",
+        "06-which-instructions-win",
+        "07-comparing-two-configurations",
+        "08-a-labs-whole-history",
+        "09-from-duckdb-to-spark",
+        "10-sql-and-mllib",
+        "11-your-own-analysis",
+        "12-exporting-to-other-tools",
     ]
+    listed = re.findall(r"^\| \[([\w-]+)\]\(([\w.-]+)\) \| \S.* \|$", (FOLDER / "README.md").read_text(), re.MULTILINE)
+    assert listed == [(path.stem, path.name) for path in NOTEBOOKS]
 
 
 @every_notebook
+def test_a_notebook_names_only_notebooks_and_pages_that_are_there(path: Path) -> None:
+    text = "".join(cell.source for cell in nbformat.read(path, as_version=4).cells if not is_code(cell))
+    named = re.findall(r"`([\w-]+\.ipynb)`", text) + re.findall(r"\]\((?!https:)([^)]+)\)", text)
+    for name in named:
+        assert (FOLDER / name).exists(), name
+
+
+@pytest.mark.parametrize("path", [path for path in NOTEBOOKS if path not in WITH_SPARK], ids=lambda path: path.stem)
 def test_a_notebook_shows_what_is_stored_in_it(path: Path, example_lake: Path, tmp_path: Path) -> None:
-    result = nbval(path, example_lake, tmp_path)
-    cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert f"{len(cells)} passed" in result.stdout
+    passed(nbval([path], example_lake, tmp_path), [path])
+
+
+@pytest.mark.xdist_group("spark")
+def test_notebooks_with_spark_show_what_is_stored_in_them(
+    connect_server: Callable[[], str], example_lake: Path, tmp_path: Path
+) -> None:
+    assert [path.stem[:2] for path in WITH_SPARK] == ["09", "10"]
+    passed(nbval(WITH_SPARK, example_lake, tmp_path, SPARK_REMOTE=connect_server()), WITH_SPARK)
+
+
+@pytest.mark.xdist_group("spark")
+def test_core_notebooks_show_the_same_on_spark(
+    connect_server: Callable[[], str], example_lake: Path, tmp_path: Path
+) -> None:
+    environment = {"GPDATA_ENGINE": "spark", "SPARK_REMOTE": connect_server()}
+    passed(nbval(CORE, example_lake, tmp_path, **environment), CORE)
 
 
 def test_one_changed_number_is_found(example_lake: Path, tmp_path: Path) -> None:
@@ -76,7 +119,7 @@ def test_one_changed_number_is_found(example_lake: Path, tmp_path: Path) -> None
     data["text/html"] = html
     copy = tmp_path / "copy.ipynb"
     nbformat.write(book, copy)
-    result = nbval(copy, example_lake, tmp_path)
+    result = nbval([copy], example_lake, tmp_path)
     assert result.returncode == 1, result.stdout + result.stderr
     assert "1 failed" in result.stdout
     assert "mismatch 'text/html'" in result.stdout
@@ -96,11 +139,13 @@ def test_the_numbers_of_each_picture_stand_beside_it(path: Path) -> None:
 def test_a_notebook_is_stored_as_it_was_run_from_top_to_bottom(path: Path) -> None:
     book = nbformat.read(path, as_version=4)
     nbformat.validate(book)
-    code = [cell for cell in book.cells if cell.cell_type == "code"]
+    code = [cell for cell in book.cells if is_code(cell)]
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
     outputs = [output for cell in code for output in cell.outputs]
     assert {output.output_type for output in outputs} <= {"display_data", "execute_result", "stream"}
     assert {output.name for output in outputs if "name" in output} <= {"stdout"}  # no warnings
+    kinds = {kind for output in outputs for kind in output.get("data", {})}
+    assert kinds <= {"text/plain", "text/html", "image/png"}  # no widgets, such as bars of progress
 
 
 @every_notebook

@@ -99,6 +99,37 @@ def test_a_live_session_is_given_back_or_the_difference_told(sessions: Callable[
     assert live.conf.get("spark.driver.host") == "127.0.0.1"
 
 
+REMOTE = """
+import sys
+import gpdata
+lab = gpdata.open(sys.argv[1])
+print(repr(lab), type(lab.runs).__module__, lab.runs.count())
+assert gpdata.spark().conf.get("spark.sql.shuffle.partitions") == "2"  # the server's, and not the preset's
+gpdata.spark().stop()
+"""
+
+
+@pytest.mark.xdist_group("spark")
+def test_the_environment_names_the_engine_and_a_server(connect_server: Callable[[], str], tmp_path: Path) -> None:
+    lake = Lake.create(tmp_path / "lake")
+    environment = os.environ | {"GPDATA_ENGINE": "spark", "SPARK_REMOTE": connect_server()}
+    command = [sys.executable, "-c", REMOTE, str(lake.path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "0 runs, spark>" in done.stdout
+    assert "pyspark.sql.connect" in done.stdout
+
+
+def test_the_environment_names_the_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = Lake.create(tmp_path / "lake").path
+    monkeypatch.setenv("GPDATA_ENGINE", "polars")
+    assert "polars" in repr(gpdata.open(lake))
+    assert "duckdb" in repr(gpdata.open(lake, engine="duckdb"))
+    monkeypatch.setenv("GPDATA_ENGINE", "polers")
+    with pytest.raises(InvalidInput, match="did you mean 'polars'"):
+        gpdata.open(lake)
+
+
 SITE = """
 import gpdata, sys
 from gpdata.errors import InvalidInput
