@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import narwhals as nw
-
 from gpdata.display import Card, Code, Curve, Grid, shortened
 from gpdata.errors import InvalidInput, UnknownRun, near
 from gpdata.origin import moment
@@ -80,6 +78,8 @@ class Run:
         printer.text(repr(self) if cycle else str(self))
 
     def _only(self, frame: Any) -> Any:
+        import narwhals as nw  # the ingest image has none
+
         return nw.from_native(frame).filter(nw.col("run_uuid") == self.run_uuid).to_native()
 
     @cached_property

@@ -21,6 +21,8 @@ from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from deap import creator
+
 from tests.support import free_port
 
 NOT_HERE = ("# MLflow", "# W&B", "# Neo4j")
@@ -99,12 +101,23 @@ def alike(said: str, printed: str) -> bool:
     return re.fullmatch(r"\s*.*?\s*".join(parts), " ".join(printed.split())) is not None
 
 
+@contextmanager
+def own_classes() -> Iterator[None]:
+    """Take back what a page adds to DEAP's creator, which is one for the whole process."""
+    before = dict(vars(creator))
+    try:
+        yield
+    finally:
+        vars(creator).clear()
+        vars(creator).update(before)
+
+
 def run(page: Path, folder: Path) -> int:
     """Run a page in a folder, which is the current one; return how many blocks ran."""
     names: dict[str, object] = {"__name__": "__main__"}
     ports = {port: str(free_port()) for port in ("8470", "9000")}
     count = 0
-    with shell(folder) as bash:
+    with shell(folder) as bash, own_classes():
         for block in blocks(page):
             code = block.code
             for port, free in ports.items():

@@ -42,7 +42,7 @@ COMMANDS = {
     "example-lake": Lazy(
         "gpdata.cli.example_lake:example_lake", "Make the small lake of the example notebooks.", "Record"
     ),
-    "import": Lazy("gpdata.cli.import_:import_", "Take recorder streams or old log files into a lake.", "Record"),
+    "import": Lazy("gpdata.cli.import_:import_", "Take recorder streams into a lake.", "Record"),
     "forward": Lazy("gpdata.cli.forward:forward", "Stand beside a GP system and upload what it records.", "Record"),
     "transform": Lazy("gpdata.cli.transform:transform", "Turn what the spool holds into a lake's tables.", "Record"),
     "info": Lazy("gpdata.cli.lake:info", "Say what a lake holds and how large it is.", "Ask"),
@@ -111,7 +111,7 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command, or say which one may have been meant."""
         if args[0] not in self.lazy and not args[0].startswith("-"):
-            ctx.fail(f"there is no command {args[0]!r}: {near(args[0], self.lazy, most=len(self.lazy))}")
+            ctx.fail(f"there is no command {args[0]!r}: {near(args[0], self.lazy, most=8)}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

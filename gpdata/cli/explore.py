@@ -35,7 +35,13 @@ def explore(
 
     New runs appear while they go on. The page asks for no password: whoever reaches the address sees the lake, so
     leave it at 127.0.0.1, or put something in front of it that asks. Ctrl-C ends it.
-    """
+
+    \b
+    $ gpdata explore example-lake
+    $ gpdata explore example-lake --no-browser --port 8900
+
+    Next: every view shows its code, to go on in Python.
+    """  # noqa: D301 (click wants a real \b)
     path = Lake.open(chosen_lake(lake_argument, lake_option)).path
     if find_spec("voila") is None:
         raise InvalidInput("the page is made by Voilà, which is not installed; install it with "

@@ -31,7 +31,7 @@ _NARROW = 100_000
 
 
 @click.command(epilog=STATUS)
-@click.argument("what", type=click.Choice(list(FORMS)))
+@click.argument("what", type=click.Choice(list(FORMS)), metavar="WHAT")
 @run_options
 @click.option("--columns", metavar="NAME,...", help="Only these columns, in this order.  [default: all]")
 @click.option("--ancestors", is_flag=True,
@@ -43,6 +43,8 @@ def export(
     asked: Asked, what: str, columns: str | None, ancestors: bool, parents: Any, form: str | None, output: str | None
 ) -> None:
     """Write rows or genealogies for other tools: R, pandas, Gephi, Graphviz, a colleague.
+
+    WHAT is one of:
 
     \b
     runs, generations, individuals, errors, genes   the tables of gpdata schema, one row per line

@@ -115,6 +115,8 @@ def _compared(found: Any, treatment: str, within: Sequence[str], unfinished: str
     compared = compare_success(found, treatment=treatment, within=within, runs=counted)
     rows = pa.Table.from_pandas(compared, preserve_index=False).replace_schema_metadata()
     said = [] if len(rows) else [f"no group has two values of {treatment}: there is nothing to compare"]
+    if len(rows) and not compared["significant"].any():
+        said.append("no difference is significant; --format csv has the p-values")
     about, _, lines = str(compared).partition("\n")
     return Answer(rows, lambda width: Group(Text(about), Text(lines, no_wrap=True, overflow="ignore")), said=said)
 

@@ -182,7 +182,7 @@ class Lake:
 def _not_a_lake(path: Path) -> str:
     if not path.exists():
         return (
-            f"there is no lake at {path}: the directory does not exist; "
+            f"there is no lake at {path}: the directory does not exist. Name one that is there, or "
             "make one with 'gpdata import FILE --lake DIR' or gpdata.Recorder"
         )
     inside = sorted(marker.parent.name for marker in path.glob(f"*/{MARKER}")) if path.is_dir() else []
