@@ -278,6 +278,9 @@ class Tokens:
                 f"everybody may write to {self.directory}, and so let in whom they like; "
                 f"valid is a directory of its own: chmod 700 {self.directory}, or name one that does not exist yet"
             )
+        else:
+            # Who made it may have been killed, or told of an error, before its name was durable.
+            self._disk.sync_directory(self.directory.parent)
 
     def _path(self, id_: str) -> Path:
         return self.directory / f"{id_}.json"

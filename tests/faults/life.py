@@ -150,7 +150,7 @@ class Life:
         assert self.server is not None
         status = self.server.stop()
         assert status == 0, self.server.log.read_text()[-3000:]
-        assert not self.wrong, self.wrong
+        assert not self.wrong, f"{self.wrong} (SEED={self.seed})"
 
     def died(self) -> None:
         """Clear up behind a crash: nobody is told anything more."""
@@ -160,7 +160,7 @@ class Life:
         self.server.kill()
         self.join()
         until(lambda: not self.machine.users(), what="the end of every process")  # type: ignore[union-attr]
-        assert not self.wrong, self.wrong
+        assert not self.wrong, f"{self.wrong} (SEED={self.seed})"
 
     def join(self) -> None:
         for thread in self._threads:

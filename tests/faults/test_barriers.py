@@ -52,7 +52,7 @@ def test_every_barrier_of_the_code_is_in_the_list() -> None:
     named.update(NO_BARRIERS.keys())
     missing = [call for call, count in there.items() if named[call] < count]
     assert not missing, (
-        f"{missing} stand in the code, but not in the list: add a Barrier to tests/faults/barriers.py with a test that "
+        f"{missing} stand in the code, but not in the list: add it to tests/faults/barriers.toml with a test that "
         "fails without it, or the reason why there need be none"
     )
     gone = [call for call in NO_BARRIERS if call not in there]

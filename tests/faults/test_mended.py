@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gpdata.ingest.ledger import LakeLedger
+from gpdata.ingest.tokens import Tokens
 from gpdata.lake import Lake
 from gpdata.lake.transform import Transformer
 from gpdata.spool import Disk, Meta, Quarantine, Spool
@@ -60,6 +61,17 @@ def test_a_creation_that_was_killed_is_durable_once_it_is_finished(tmp_path: Pat
     Lake.create(disk.root / "lake", disk=disk)
     materialise(after_power_loss(disk), tmp_path / "second")
     assert Transformer(Lake.open(tmp_path / "second" / "lake")).run().lines == 0
+
+
+def test_a_token_survives_whose_directory_was_made_by_one_that_failed(tmp_path: Path) -> None:
+    disk = JournalDisk(tmp_path / "first")
+    disk.root.mkdir()
+    Lake.create(disk.root / "lake", disk=disk)
+    tokens = Tokens(disk.root / "lake" / "tokens", disk=disk)
+    stop_behind(disk, "make_directory", "tokens", lambda: tokens.create("ada"))
+    token, _ = tokens.create("ada")
+    materialise(after_power_loss(disk), tmp_path / "second")
+    assert Tokens(tmp_path / "second" / "lake" / "tokens").list() == [token]
 
 
 def test_an_entry_of_the_quarantine_never_comes_before_its_bytes(tmp_path: Path) -> None:
