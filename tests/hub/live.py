@@ -23,7 +23,7 @@ from hub.settings import ROOT
 from tests.support import free_port, until
 
 PASSWORD = "correct horse battery of {}"
-PATIENCE = 120
+PATIENCE = 300
 """Seconds to wait for a step before it counts as failed; none is expected to need them."""
 
 

@@ -1,155 +1,33 @@
-"""The real hub with its proxy: two people sign in with a browser and run the first notebook.
-
-Screenshots go to the folder that GPDATA_SCREENSHOTS names. With accounts of the machine instead of folders it runs
-where root says so with GPDATA_TEST_SYSTEM_USERS=1, because it makes two accounts (and removes them).
-"""
+"""The real hub with its proxy: two people sign in with a browser and run the first notebook."""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import pwd
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
-import time
-import urllib.error
-import urllib.request
-from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
 import psutil
-import pytest
 
 from hub.limits import CGROUPS, way
 from hub.settings import FOLDERS, ROOT, SYSTEM
+from tests.hub.browser import (
+    CHROMIUM_OPTIONS,
+    EXAMPLES,
+    GOOD,
+    PATIENCE,
+    answers,
+    picture,
+    playwright,
+    running_hub,
+    sign_in,
+    wait_until,
+)
 from tests.support import free_port
-
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: make env")
-
-GOOD = "correct horse battery of {}"
-EXAMPLES = ROOT / "example-notebooks"
-PATIENCE = 120
-"""Seconds to wait for a step before it counts as failed; none is expected to need them."""
-
-playwright.expect.set_options(timeout=PATIENCE * 1000)
-
-CHROMIUM_OPTIONS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-]
-
-
-@pytest.fixture(scope="session")
-def chromium() -> str:
-    named = os.environ.get("GPDATA_CHROMIUM")
-    found = named or next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if not found:
-        pytest.skip("no chromium on the PATH; install one (Debian: apt install chromium) or name it in GPDATA_CHROMIUM")
-    return found
-
-
-@pytest.fixture
-def material(example_lake):
-    """Return a folder that all users of the machine may read (pytest's own are private), with lake and notebooks.
-
-    The notebooks are without their outputs, so that what is found after the run comes from the run.
-    """
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        folder.chmod(0o755)
-        shutil.copytree(example_lake, folder / "lake")
-        shutil.copytree(EXAMPLES, folder / "notebooks")
-        for file in (folder / "notebooks").rglob("*.ipynb"):
-            notebook = nbformat.read(file, as_version=4)
-            for cell in notebook.cells:
-                if cell.cell_type == "code":
-                    cell.outputs, cell.execution_count = [], None
-            nbformat.write(notebook, file)
-        yield folder
-
-
-@pytest.fixture(params=[FOLDERS, SYSTEM])
-def people(request):
-    """Name the kind of users and two of them; remove those that became accounts of the machine."""
-    if request.param == FOLDERS:
-        yield FOLDERS, ["ada", "bob"]
-        return
-    if os.geteuid() != 0 or os.environ.get("GPDATA_TEST_SYSTEM_USERS") != "1":
-        pytest.skip("makes accounts on this machine: run as root with GPDATA_TEST_SYSTEM_USERS=1 to allow it")
-    names = [f"gpdata-test-{who}-{os.getpid()}" for who in ("ada", "bob")]
-    yield SYSTEM, names
-    for name in names:
-        subprocess.run(["userdel", "--remove", name], check=False, capture_output=True)
-
-
-@contextmanager
-def running_hub(environment, log):
-    """Start the hub as `make hub` does; at the end let it stop, or kill all of it if a step failed."""
-    with log.open("wb") as output:
-        hub = subprocess.Popen(
-            [sys.executable, ROOT / "hub" / "run.py"],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-        )
-    try:
-        yield hub
-    finally:
-        if hub.poll() is None:
-            family = psutil.Process(hub.pid).children(recursive=True)
-            hub.kill()
-            for process in family:
-                if process.is_running():
-                    process.kill()
-            hub.wait()
-
-
-def wait_until(check, what, log):
-    """Wait until the check says yes; say what did not come, with the end of the hub's log."""
-    deadline = time.monotonic() + PATIENCE
-    while not check():
-        assert time.monotonic() < deadline, f"{what} did not come within {PATIENCE} s:\n{log.read_text()[-4000:]}"
-        time.sleep(0.3)
-
-
-def answers(url) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2):
-            return True
-    except (urllib.error.URLError, ConnectionError, TimeoutError):
-        return False
-
-
-def picture(page, name) -> None:
-    folder = os.environ.get("GPDATA_SCREENSHOTS")
-    if folder:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=Path(folder) / f"{name}.png")
-
-
-def sign_in(page, url, name, log) -> None:
-    """Be refused with a wrong password, then sign in and see JupyterLab."""
-    for password in ("a wrong password", GOOD.format(name)):
-        page.goto(url)
-        page.fill("#username_input", name)
-        page.fill("#password_input", password)
-        page.click("input[type=submit]")
-        if password != GOOD.format(name):
-            playwright.expect(page.get_by_text("Invalid username or password")).to_be_visible()
-            assert page.context.request.get(f"{url}hub/api/user").status == 403
-            picture(page, f"{name}-1-refused")
-    page.wait_for_url(f"**/user/{name}/lab**", timeout=PATIENCE * 1000)
 
 
 def run_first_notebook(page, url, name, home, log) -> None:
@@ -197,7 +75,8 @@ def show_spark(page, url, name, home, log) -> None:
     nbformat.write(notebook, file)
     if home.stat().st_uid:
         os.chown(file, home.stat().st_uid, home.stat().st_gid)
-    page.goto(f"{url}user/{name}/lab/tree/spark.ipynb")
+    page.goto(f"{url}user/{name}/lab/tree/spark.ipynb?reset")  # without the notebook before, which is idle sooner
+    playwright.expect(page.get_by_text("gp.spark")).to_be_visible()
     page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()

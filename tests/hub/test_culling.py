@@ -30,7 +30,7 @@ print("in the background")
 BUSY = "import os, time\nwhile not os.path.exists('stop'):\n    time.sleep(0.1)"
 
 
-@pytest.mark.xdist_group("hub-culling")
+@pytest.mark.faults  # it waits for minutes; `make test-hub`
 def test_who_works_is_left_alone_and_who_is_idle_comes_back_with_the_files(installed_proxy, tmp_path):
     """Ada's Spark job runs behind an idle prompt, Carl's cell says nothing, Bob left: only his server stops."""
     Lake.create(tmp_path / "lake")

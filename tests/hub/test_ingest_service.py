@@ -77,10 +77,15 @@ def listed(trait):
     return list(trait) if isinstance(trait, list) else trait.get_value([])
 
 
+def routes_of(config):
+    routes = config.Proxy.extra_routes.to_dict()["update"]
+    return {route: address for route, address in routes.items() if route.endswith("/services/gpdata/")}
+
+
 def test_the_service_listens_on_loopback_beside_the_hub(monkeypatch, tmp_path):
     config = load(monkeypatch, tmp_path, GPDATA_LAKE="/data/lake")
     (process,) = [each for each in listed(config.JupyterHub.services) if each["name"] == "gpdata"]
-    assert config.Proxy.extra_routes.to_dict()["update"] == {"/services/gpdata/": "http://127.0.0.1:8470"}
+    assert routes_of(config) == {"/services/gpdata/": "http://127.0.0.1:8470"}
     assert process["environment"]["JUPYTERHUB_SERVICE_URL"] == "http://127.0.0.1:8470"
     assert process["command"][-3:] == [str(ROOT / "hub" / "ingest_service.py"), "/data/lake", FOLDERS]
     assert "url" not in process  # or the hub would not start while the service cannot
@@ -88,15 +93,15 @@ def test_the_service_listens_on_loopback_beside_the_hub(monkeypatch, tmp_path):
     roles = {name for role in listed(config.JupyterHub.load_roles) for name in role.get("services", ())}
     assert "gpdata" not in roles
     assert config.Spawner.environment["GPDATA_SERVER"] == "http://127.0.0.1:8470/services/gpdata"
-    routes = load(monkeypatch, tmp_path, HUB_INGEST_PORT="9001").Proxy.extra_routes.to_dict()["update"]
-    assert routes == {"/services/gpdata/": "http://127.0.0.1:9001"}
+    assert routes_of(load(monkeypatch, tmp_path, HUB_INGEST_PORT="9001")) == {
+        "/services/gpdata/": "http://127.0.0.1:9001"
+    }
 
 
 def test_the_service_is_on_the_hubs_domain_where_each_server_has_its_own(monkeypatch, tmp_path):
     monkeypatch.setenv("HUB_DOMAIN", "https://hub.example.org")
     monkeypatch.setattr("hub.settings._domain", lambda text, **_: text)  # it wants a certificate
-    routes = load(monkeypatch, tmp_path).Proxy.extra_routes.to_dict()["update"]
-    assert routes == {"hub.example.org/services/gpdata/": "http://127.0.0.1:8470"}
+    assert routes_of(load(monkeypatch, tmp_path)) == {"hub.example.org/services/gpdata/": "http://127.0.0.1:8470"}
 
 
 def test_ports_of_two_hubs_do_not_meet_and_stay_ports():
@@ -125,7 +130,7 @@ def test_on_a_cluster_the_service_is_the_charts(monkeypatch):
     monkeypatch.setenv("GPDATA_SERVER", "https://hub.example.org/services/gpdata")
     config = loaded()
     assert config.JupyterHub.services == []
-    assert config.Proxy.extra_routes.to_dict()["update"] == {"/services/gpdata/": "http://ingest:8470"}
+    assert routes_of(config) == {"/services/gpdata/": "http://ingest:8470"}
     assert set(config.KubeSpawner.environment) == {"GPDATA_LAKE", "GPDATA_SERVER", "GPDATA_TOKEN"}
 
 
