@@ -50,7 +50,10 @@ if TYPE_CHECKING:
     from gpdata.convert import to_arrow, to_pandas, to_polars
     from gpdata.lab import open
     from gpdata.origin import provenance
-    from gpdata.sessions import spark
+    from gpdata.sessions import doctor, spark, spark_settings, stop
+    from gpdata.sessions.diagnose import diagnose
+    from gpdata.sessions.hours import executor_hours
+    from gpdata.sessions.local import local
     from gpdata.stats import compare_success
     from gpdata.upload import Recorder
     from gpdata.widgets import explore
@@ -67,12 +70,15 @@ __all__ = [
     "compare_success",
     "computational_effort",
     "cumulative_success",
+    "diagnose",
     "diversity",
+    "doctor",
     "ecdf",
     "elite_cases",
     "error_curves",
     "errors",
     "ert",
+    "executor_hours",
     "explore",
     "exports",
     "genetic_ancestry",
@@ -81,6 +87,7 @@ __all__ = [
     "instruction_frequency",
     "last_generation",
     "lexicase_stats",
+    "local",
     "open",
     "operator_effects",
     "phylogeny",
@@ -94,7 +101,9 @@ __all__ = [
     "size_curves",
     "smooth",
     "spark",
+    "spark_settings",
     "stats",
+    "stop",
     "success_table",
     "to_arrow",
     "to_pandas",
@@ -113,11 +122,14 @@ _HOME = {
     "compare_success": "gpdata.stats",
     "computational_effort": "gpdata.analyses",
     "cumulative_success": "gpdata.analyses",
+    "diagnose": "gpdata.sessions.diagnose",
     "diversity": "gpdata.analyses",
+    "doctor": "gpdata.sessions",
     "ecdf": "gpdata.analyses",
     "elite_cases": "gpdata.analyses",
     "error_curves": "gpdata.analyses",
     "ert": "gpdata.analyses",
+    "executor_hours": "gpdata.sessions.hours",
     "explore": "gpdata.widgets",
     "genetic_ancestry": "gpdata.analyses",
     "homology": "gpdata.analyses",
@@ -125,6 +137,7 @@ _HOME = {
     "instruction_frequency": "gpdata.analyses",
     "last_generation": "gpdata.analyses",
     "lexicase_stats": "gpdata.analyses",
+    "local": "gpdata.sessions.local",
     "open": "gpdata.lab",
     "operator_effects": "gpdata.analyses",
     "phylogeny": "gpdata.analyses",
@@ -136,6 +149,8 @@ _HOME = {
     "size_curves": "gpdata.analyses",
     "smooth": "gpdata.analyses",
     "spark": "gpdata.sessions",
+    "spark_settings": "gpdata.sessions",
+    "stop": "gpdata.sessions",
     "success_table": "gpdata.analyses",
     "to_arrow": "gpdata.convert",
     "to_pandas": "gpdata.convert",

@@ -164,7 +164,7 @@ def hub_environment(environment: Mapping[str, str] | None = None) -> HubEnvironm
 
 @dataclass(frozen=True, slots=True)
 class SparkEnvironment:
-    """What a site says of its Spark and its Java.
+    """What a site says of its Spark, its Java and its cluster.
 
     Parameters
     ----------
@@ -176,16 +176,43 @@ class SparkEnvironment:
         SPARK_CONF_DIR: the directory of its settings.
     remote : str or None
         SPARK_REMOTE: the address of a Spark Connect server, such as ``sc://host:15002``.
+    python : str or None
+        PYSPARK_PYTHON: the Python that runs functions beside Spark.
+    preset : str or None
+        GPDATA_SPARK_PRESET: what `gpdata.spark` starts when it is not told.
+    master : str or None
+        GPDATA_SPARK_MASTER: the master of a cluster, such as ``spark://host:7077`` or ``k8s://https://host:443``.
+    secret_file : str or None
+        GPDATA_SPARK_SECRET_FILE: a file with the secret of a standalone cluster.
+    namespace : str or None
+        GPDATA_SPARK_NAMESPACE: where the executors are on Kubernetes.
+    image : str or None
+        GPDATA_SPARK_IMAGE: what the executors are made of on Kubernetes.
+    fallback : str or None
+        GPDATA_SPARK_FALLBACK: storage that all executors reach, for what those that leave cannot hand on.
+    pod_ip : str or None
+        GPDATA_POD_IP: the address of this pod.
+    kubernetes : str or None
+        The address of the API of the cluster in which this process runs (KUBERNETES_SERVICE_HOST and _PORT).
     """
 
     java_home: str | None
     spark_home: str | None
     conf_dir: str | None = None
     remote: str | None = None
+    python: str | None = None
+    preset: str | None = None
+    master: str | None = None
+    secret_file: str | None = None
+    namespace: str | None = None
+    image: str | None = None
+    fallback: str | None = None
+    pod_ip: str | None = None
+    kubernetes: str | None = None
 
 
 def spark_environment(environment: Mapping[str, str] | None = None) -> SparkEnvironment:
-    """Read what a site says of its Spark and its Java.
+    """Read what a site says of its Spark, its Java and its cluster.
 
     Parameters
     ----------
@@ -201,10 +228,29 @@ def spark_environment(environment: Mapping[str, str] | None = None) -> SparkEnvi
     --------
     >>> spark_environment({"JAVA_HOME": "/usr/lib/jvm/17"}).java_home
     '/usr/lib/jvm/17'
+    >>> spark_environment({"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_SERVICE_PORT": "443"}).kubernetes
+    'https://10.0.0.1:443'
     """
     variables = os.environ if environment is None else environment
-    names = ("JAVA_HOME", "SPARK_HOME", "SPARK_CONF_DIR", "SPARK_REMOTE")
-    return SparkEnvironment(*(variables.get(name) or None for name in names))
+    host, port = variables.get("KUBERNETES_SERVICE_HOST"), variables.get("KUBERNETES_SERVICE_PORT") or "443"
+    if host and ":" in host:  # IPv6
+        host = f"[{host}]"
+    names = {
+        "java_home": "JAVA_HOME",
+        "spark_home": "SPARK_HOME",
+        "conf_dir": "SPARK_CONF_DIR",
+        "remote": "SPARK_REMOTE",
+        "python": "PYSPARK_PYTHON",
+        "preset": "GPDATA_SPARK_PRESET",
+        "master": "GPDATA_SPARK_MASTER",
+        "secret_file": "GPDATA_SPARK_SECRET_FILE",
+        "namespace": "GPDATA_SPARK_NAMESPACE",
+        "image": "GPDATA_SPARK_IMAGE",
+        "fallback": "GPDATA_SPARK_FALLBACK",
+        "pod_ip": "GPDATA_POD_IP",
+    }
+    said = {name: variables.get(variable) or None for name, variable in names.items()}
+    return SparkEnvironment(**said, kubernetes=f"https://{host}:{port}" if host else None)
 
 
 def memory_limit(environment: Mapping[str, str] | None = None) -> int | None:
@@ -248,14 +294,28 @@ def export(variables: Mapping[str, str], *, replace: bool = False) -> None:
             os.environ[name] = value
 
 
+def forget(*names: str) -> None:
+    """Remove environment variables that a library set for its own use; those that are not set are no error.
+
+    Examples
+    --------
+    >>> export({"SPARK_EXAMPLE_3": "1"})
+    >>> forget("SPARK_EXAMPLE_3")
+    """
+    for name in names:
+        os.environ.pop(name, None)
+
+
 @contextmanager
-def exported(variables: Mapping[str, str]) -> Iterator[None]:
+def exported(variables: Mapping[str, str], *, replace: bool = False) -> Iterator[None]:
     """Set environment variables while a block runs; what is set already stays.
 
     Parameters
     ----------
     variables : mapping of str to str
         The variables.
+    replace : bool
+        Whether what is set already gives way, and comes back after the block.
 
     Examples
     --------
@@ -265,13 +325,16 @@ def exported(variables: Mapping[str, str]) -> Iterator[None]:
     >>> "SPARK_EXAMPLE_2" in os.environ
     False
     """
-    added = [name for name in variables if name not in os.environ]
-    export(variables)
+    before = {name: os.environ.get(name) for name in variables if replace or name not in os.environ}
+    export(variables, replace=replace)
     try:
         yield
     finally:
-        for name in added:
-            os.environ.pop(name, None)
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def user_cache(environment: Mapping[str, str] | None = None) -> Path:

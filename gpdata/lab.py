@@ -21,8 +21,10 @@ from gpdata.lake.snapshot import take_snapshot
 from gpdata.origin import provenance
 from gpdata.overview import lab_card, standings
 from gpdata.run import Run, find_run
-from gpdata.schema import GENERATIONS, RUNS, STORED
+from gpdata.schema import GENERATIONS, INDIVIDUALS, RUNS, STORED
 
+_KEPT = (GENERATIONS, INDIVIDUALS)
+"""What `persist` keeps; `runs` is in memory anyway, errors and genes are views of individuals."""
 _PROGRESS = ["run_uuid", "generation", "outcome", "started_at", "received_at", "total_error_min", "batch"]
 
 
@@ -59,6 +61,7 @@ class Lab:
         self.individuals: Any = engine.individuals(self._snapshot, runs)
         self.errors: Any = engine.errors(self.individuals)
         self.genes: Any = engine.genes(self.individuals)
+        self._read: dict[str, Any] = {}
 
     def __repr__(self) -> str:
         runs = f"{self.run_count} {'run' if self.run_count == 1 else 'runs'}"
@@ -197,6 +200,56 @@ class Lab:
             The engine cannot run the query.
         """
         return self._engine.sql(text)
+
+    def persist(self) -> Lab:
+        """Keep the lab's rows in memory, so that what is asked from now on reads no file again.
+
+        Meant for chosen runs that are asked many things: ``gp.open("lake", runs=[...]).persist()``. It computes at
+        once. On DuckDB and Polars the rows are in this process, uncompressed: several times the size of the files. On
+        Spark they are in the executors, which put on their disks what has no room.
+
+        Returns
+        -------
+        Lab
+            This one. Its frames are new ones; frames that were taken before go on reading the files, except on Spark,
+            where these are answered from memory, too.
+
+        Examples
+        --------
+        >>> import tempfile, gpdata
+        >>> with gpdata.Recorder(tempfile.mkdtemp(), system="mine", problem="odd") as run:
+        ...     run.generation([{"total_error": 1.0}, {"total_error": 0.0}], outcome="success")
+        >>> lab = gpdata.open(run.lake).persist()
+        >>> lab.individuals.count("*").fetchall()
+        [(2,)]
+        """
+        for table in _KEPT:
+            if table.name not in self._read:
+                frame = getattr(self, table.name)
+                setattr(self, table.name, self._engine.persist(table, frame))
+                self._read[table.name] = frame
+        self._derive()
+        return self
+
+    def unpersist(self) -> Lab:
+        """Let go of what `persist` keeps; the lab's frames read the files again.
+
+        Returns
+        -------
+        Lab
+            This one. Nothing happens where nothing is kept. On Spark, the end of the session lets go as well.
+        """
+        for table in _KEPT:
+            if table.name in self._read:
+                frame = self._read.pop(table.name)
+                self._engine.unpersist(table, frame)
+                setattr(self, table.name, frame)
+        self._derive()
+        return self
+
+    def _derive(self) -> None:
+        self.errors = self._engine.errors(self.individuals)
+        self.genes = self._engine.genes(self.individuals)
 
     def _check_runs(self, lake: Lake, runs: Sequence[str]) -> None:
         found = set(self._runs_table.column("run_uuid").to_pylist())

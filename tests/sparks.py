@@ -16,17 +16,27 @@ from gpdata.sessions import conf_directory
 from gpdata.sessions.java import find_java_home
 
 MEMORY = "2g"
+MASTER = os.environ.get("GPDATA_TEST_MASTER", "local[2]")
+"""Where the sessions of the tests compute; of tests/sessions/test_standalone.py, a cluster."""
 _PATIENCE = 90.0
 
 
 @contextmanager
 def classic() -> Iterator[Any]:
     """Start a session as a user does."""
-    session = gpdata.spark(spark__driver__memory=MEMORY, spark__master="local[2]", spark__sql__shuffle__partitions="2")
+    settings = {"spark__driver__memory": MEMORY, "spark__master": MASTER, "spark__sql__shuffle__partitions": "2"}
+    session = gpdata.spark("local", **settings, **{name.replace(".", "__"): value for name, value in _small().items()})
     try:
         yield session
     finally:
         session.stop()
+
+
+def _small() -> dict[str, str]:
+    """Executors that the workers of a cluster of the tests have room for, beside those of another session."""
+    if not MASTER.startswith("spark://"):
+        return {}
+    return {"spark.executor.memory": "700m", "spark.executor.cores": "1", "spark.cores.max": "1"}
 
 
 @contextmanager
@@ -53,7 +63,7 @@ def server(log: Path) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     settings = {
-        "spark.master": "local[2]",
+        "spark.master": MASTER,
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.memory": MEMORY,
@@ -61,6 +71,7 @@ def server(log: Path) -> Iterator[str]:
         "spark.sql.shuffle.partitions": "2",
         "spark.connect.grpc.binding.address": "127.0.0.1",
         "spark.connect.grpc.binding.port": str(port),
+        **_small(),
     }
     home = find_java_home(os.environ.get("JAVA_HOME"))
     environment = os.environ | {"SPARK_CONF_DIR": str(conf_directory())} | ({"JAVA_HOME": str(home)} if home else {})

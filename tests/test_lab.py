@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,37 @@ def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def runs_of(frame: Any) -> set[str]:
     return set(to_arrow(frame).column("run_uuid").to_pylist())
+
+
+@contextmanager
+def without_files(lab: Any) -> Iterator[None]:
+    files = [Path(file) for table in ("generations", "individuals") for file in lab.files(table)]
+    assert files
+    for file in files:
+        file.rename(file.with_suffix(".away"))
+    try:
+        yield
+    finally:
+        for file in files:
+            file.with_suffix(".away").rename(file)
+
+
+def test_what_is_kept_is_answered_without_the_files(engine: Any, lake: Path) -> None:
+    """On every engine: the files are taken away meanwhile, which no frame that reads them survives."""
+    lab = gpdata.open(lake, runs=["odd", "mux"], engine=engine)
+    before = {name: to_arrow(getattr(lab, name)).num_rows for name in FRAMES}
+    assert lab.persist() is lab
+    assert lab.persist() is lab
+    with without_files(lab):
+        assert {name: to_arrow(getattr(lab, name)).num_rows for name in FRAMES} == before
+        assert runs_of(lab.individuals) == runs_of(lab.genes) == {"odd", "mux"}
+        assert runs_of(lab.sql("SELECT DISTINCT run_uuid FROM errors")) == {"odd", "mux"}
+    assert lab.unpersist() is lab
+    assert lab.unpersist() is lab
+    with without_files(lab), pytest.raises(Exception):  # noqa: B017 - each engine's own
+        to_arrow(lab.individuals)
+    assert {name: to_arrow(getattr(lab, name)).num_rows for name in FRAMES} == before
+    assert runs_of(lab.sql("SELECT DISTINCT run_uuid FROM errors")) == {"odd", "mux"}
 
 
 @pytest.mark.parametrize("variable", ["JUPYTERHUB_USER", "GPDATA_OWNER"])

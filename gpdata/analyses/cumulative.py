@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from statistics import NormalDist
 from typing import Any, get_args
 
 import narwhals.stable.v2 as nw
 from narwhals.stable.v2.typing import IntoFrameT
 
 from gpdata.analyses.frames import check_choice, check_same_engine, give_back, group_keys, grouped_runs, take
-from gpdata.analyses.last import last_rows
-from gpdata.analyses.success import Unfinished, wilson_low
+from gpdata.analyses.success import Unfinished, with_rates
 from gpdata.errors import InvalidInput
 from gpdata.schema import GENERATIONS, Column, Type
 
@@ -106,11 +104,7 @@ def cumulative_success(
     points, keys = solved_by_generation(
         generations, runs, by=by, threshold=threshold, unfinished=unfinished, result=CUMULATIVE_SUCCESS
     )
-    z = NormalDist().inv_cdf(0.5 + confidence / 2)
-    k, n = (nw.col(name).cast(nw.Float64) for name in ("solved", "runs"))
-    curve = points.with_columns(
-        probability=k / n, probability_low=wilson_low(k, n, z), probability_high=1 - wilson_low(n - k, n, z)
-    )
+    curve = with_rates(points, "solved", "runs", confidence, "probability")
     return give_back(curve.sort(*group_keys(keys), "generation"), keys, CUMULATIVE_SUCCESS, generations)
 
 
@@ -138,8 +132,8 @@ def solved_by_generation(
     Returns
     -------
     points : narwhals.LazyFrame
-        One row per group and generation: the keys; `group`, the least run_uuid of the group, which is never null;
-        `generation`, `runs`, `solved`; and the least and greatest of each of `more`, as `{name}_min` and `{name}_max`.
+        One row per group and generation: the keys, `generation`, `runs`, `solved`; and the least and greatest of each
+        of `more`, as `{name}_min` and `{name}_max`.
     keys : dict
         As `grouped_runs` returns them.
     """
@@ -151,33 +145,40 @@ def solved_by_generation(
 
     needed = ["run_uuid", "generation", "outcome", *more]
     rows = take(generations, GENERATIONS, needed if threshold is None else [*needed, "best_so_far"])
-    ends = last_rows(rows).select("run_uuid", "outcome", nw.col("generation").alias("end"))
+    # What is to be known of a run stands in each of its rows: one pass, and the run's rows are moved once.
+    rows = rows.with_columns(end=nw.col("generation").max().over("run_uuid"))
+    is_end = nw.col("generation") == nw.col("end")
+    of_run = {"final": nw.when(is_end).then(nw.col("outcome")).max().over("run_uuid")}
+    counted = nw.col("final") != "continue"
     if threshold is None:
-        solved = ends.filter(nw.col("outcome") == "success").select("run_uuid", nw.col("end").alias("solved_at"))
+        new = is_end & (nw.col("final") == "success")
     else:
-        reached = rows.filter(nw.col("best_so_far") <= threshold)
-        solved = reached.group_by("run_uuid").agg(nw.col("generation").min().alias("solved_at"))
-    facts = (
-        # A group's keys may be null, which no join matches: its least run_uuid stands for it.
-        grouped.with_columns(nw.col("run_uuid").min().over(*group).alias("group"))
-        .join(ends, on="run_uuid", how="left")
-        .join(solved, on="run_uuid", how="left")
-    )
+        reached = nw.when(nw.col("best_so_far") <= threshold).then(nw.col("generation"))
+        of_run["solved_at"] = reached.min().over("run_uuid")
+        new = nw.col("generation") == nw.col("solved_at")
+        counted = counted | ~nw.col("solved_at").is_null()
+    rows = rows.with_columns(**of_run)
     if unfinished == "drop":
-        facts = facts.filter((nw.col("outcome") != "continue") | ~nw.col("solved_at").is_null())
-    counted = facts.group_by("group").agg(nw.len().alias("runs"))
+        rows = rows.filter(counted)
+    else:  # a run without a row counts too
+        grouped = grouped.with_columns(members=nw.len().over(*group))
     points = (
-        rows.select("run_uuid", "generation", *more)
-        .join(facts.select("run_uuid", "group", "solved_at", *group), on="run_uuid", how="inner")
-        .with_columns(new=(nw.col("generation") == nw.col("solved_at")).fill_null(False).cast(nw.Int32))
-        .group_by(*group, "group", "generation")
+        rows.join(grouped, on="run_uuid", how="inner")
+        .with_columns(
+            new=nw.when(new).then(nw.col("generation")),
+            ended=nw.when(is_end).then(nw.col("generation")),
+        )
+        .group_by(*group, "generation")
         .agg(
-            nw.col("new").sum(),
+            nw.col("new").count(),
+            nw.col("ended").count() if unfinished == "drop" else nw.col("members").max(),
             *(nw.col(name).min().alias(f"{name}_min") for name in more),
             *(nw.col(name).max().alias(f"{name}_max") for name in more),
         )
-        .with_columns(nw.col("new").cum_sum().over("group", order_by="generation").alias("solved"))
-        .join(counted, on="group", how="inner")
+        .with_columns(
+            solved=nw.col("new").cum_sum().over(*group, order_by="generation"),
+            runs=nw.col("ended").sum().over(*group) if unfinished == "drop" else nw.col("members"),
+        )
     )
     return points, keys
 

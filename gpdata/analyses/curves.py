@@ -122,9 +122,9 @@ def error_curves(
         .with_columns(best.alias("best"))
         .join(grouped, on="run_uuid", how="inner")
     )
-    points = rows.select(*group, "generation", "best")
+    points = rows
     if stopped != "drop":
-        points = nw.concat([points, _after_the_end(rows, group, stopped)])
+        points = nw.concat([rows.select(*group, "generation", "best"), _after_the_end(rows, group, stopped)])
     curve = (
         points.group_by(*group, "generation")
         .agg(

@@ -7,6 +7,7 @@ from typing import Any
 import narwhals.stable.v2 as nw
 from narwhals.stable.v2.typing import IntoFrameT
 
+from gpdata.analyses.formulas import with_formulas
 from gpdata.analyses.frames import give_back, take, wrap
 from gpdata.analyses.reported import with_reported
 from gpdata.schema import GENERATIONS, INDIVIDUALS, Column, Type
@@ -88,11 +89,12 @@ def diversity(individuals: IntoFrameT) -> IntoFrameT:
     given = wrap(individuals, INDIVIDUALS.name)
     counted = "population_size" in given.collect_schema().names()
     rows = _as_recorded(individuals) if counted else _count(individuals)
-    size = nw.col("population_size").cast(nw.Float64)
-    shares = {name: nw.col(count).cast(nw.Float64) / size for name, count in _COUNTED.items()}
+    shares = with_formulas(
+        rows, lambda column: {name: column(count) / column("population_size") for name, count in _COUNTED.items()}
+    )
     if counted:
-        shares["programs"] = nw.coalesce(shares["programs"], nw.col("reported_programs"))
-    return give_back(rows.with_columns(**shares).sort("run_uuid", "generation"), {}, DIVERSITY, individuals)
+        shares = shares.with_columns(programs=nw.coalesce("programs", "reported_programs"))
+    return give_back(shares.sort("run_uuid", "generation"), {}, DIVERSITY, individuals)
 
 
 def _as_recorded(generations: Any) -> nw.LazyFrame[Any]:

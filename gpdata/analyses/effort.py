@@ -135,9 +135,10 @@ def computational_effort(
         result=COMPUTATIONAL_EFFORT,
         more=["population_size"] if population_size is None else [],
     )
+    group = group_keys(keys)
     if population_size is None:
         points = points.with_columns(
-            nw.col("population_size_min").min().over("group"), nw.col("population_size_max").max().over("group")
+            nw.col("population_size_min").min().over(*group), nw.col("population_size_max").max().over(*group)
         )
         same = nw.col("population_size_min") == nw.col("population_size_max")
         size: nw.Expr = nw.when(same).then(nw.col("population_size_max"))
@@ -158,9 +159,9 @@ def computational_effort(
         .with_columns(
             individuals=nw.col("population_size").cast(nw.Float64) * (nw.col("generation") + 1) * nw.col("runs_needed")
         )
-        .with_columns(effort=nw.col("individuals").min().over("group"))
+        .with_columns(effort=nw.col("individuals").min().over(*group))
         .with_columns(least_at=nw.when(nw.col("individuals") == nw.col("effort")).then(nw.col("generation")))
-        .with_columns(least_at=nw.col("least_at").min().over("group"))
+        .with_columns(least_at=nw.col("least_at").min().over(*group))
         .with_columns(is_least=(nw.col("generation") == nw.col("least_at")).fill_null(False))
     )
-    return give_back(curve.sort(*group_keys(keys), "generation"), keys, COMPUTATIONAL_EFFORT, generations)
+    return give_back(curve.sort(*group, "generation"), keys, COMPUTATIONAL_EFFORT, generations)

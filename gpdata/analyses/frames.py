@@ -14,6 +14,7 @@ import narwhals.stable.v2 as nw
 import pyarrow as pa
 from narwhals.stable.v2.typing import IntoFrameT
 
+from gpdata.analyses.formulas import quoted
 from gpdata.errors import InvalidInput, UnknownColumn, near
 from gpdata.schema import RUNS, Column, Table, Type
 from gpdata.schema.arrow import ARROW
@@ -27,6 +28,9 @@ DTYPES: dict[Type, Any] = {
     Type.STRINGS: nw.List(nw.String),
 }
 """The narwhals projection of the schema, for the types that analyses read and return."""
+
+_SPARK = {type_: type_.value.replace("bool", "boolean").replace("list", "array") for type_ in DTYPES}
+"""The same in Spark's words."""
 
 
 def check_choice(name: str, given: str, valid: Sequence[str]) -> None:
@@ -105,7 +109,8 @@ def take(frame: Any, table: Table, names: Sequence[str], **renamed: str) -> nw.L
         It lacks one of the columns.
     """
     given = wrap(frame, table.name)
-    present = given.collect_schema().names()
+    schema = given.collect_schema()
+    present = schema.names()
     check_columns(names, present, table.name, f"Give a frame with the columns of lab.{table.name}.")
     check_columns(
         renamed.values(),
@@ -113,15 +118,28 @@ def take(frame: Any, table: Table, names: Sequence[str], **renamed: str) -> nw.L
         table.name,
         f"Name columns of lab.{table.name}; keys of the config are among them.",
     )
+    if given.implementation.is_spark_like():
+        types = {name: _SPARK[table[name].type] for name in names if schema[name] != DTYPES[table[name].type]}
+        return _selected(given, {name: name for name in names} | renamed, types)
     columns = [nw.col(name) for name in names] + [nw.col(name).alias(new) for new, name in renamed.items()]
     if isinstance(given, nw.LazyFrame):
         lazy = given.select(*columns)
+        names = [name for name in names if schema[name] != DTYPES[table[name].type]]
     elif given.implementation.is_polars():
         lazy = given.select(*columns).lazy()
     else:
         # Selected again: Arrow would keep the index of a pandas frame that was filtered.
         lazy = nw.from_native(given.select(*columns).to_arrow().select([*names, *renamed])).lazy("duckdb")
-    return lazy.with_columns(*(nw.col(name).cast(DTYPES[table[name].type]) for name in names))
+    return lazy.with_columns(*(nw.col(name).cast(DTYPES[table[name].type]) for name in names)) if names else lazy
+
+
+def _selected(frame: nw.LazyFrame[Any], columns: Mapping[str, str], types: Mapping[str, str]) -> nw.LazyFrame[Any]:
+    """Select columns of a Spark frame under new names, some of them as other types: one call to the JVM for each."""
+    native: Any = frame.to_native()
+    values = ((new, quoted(name), types.get(new)) for new, name in columns.items())
+    texts = (f"{f'CAST({value} AS {type_})' if type_ else value} AS {quoted(new)}" for new, value, type_ in values)
+    result: nw.LazyFrame[Any] = nw.from_native(native.selectExpr(*texts))
+    return result
 
 
 def only_runs(frame: Any, table: Table, runs: Sequence[str]) -> Any:
@@ -222,6 +240,11 @@ def give_back(
     frame
         Lazy where `given` was lazy.
     """
+    if frame.implementation.is_spark_like():
+        columns = {name: key for key, name in keys.items()} | {column.name: column.name for column in result}
+        spark: Any = _selected(frame, columns, {column.name: _SPARK[column.type] for column in result}).to_native()
+        answer: IntoFrameT = spark
+        return answer
     selected = frame.select(
         *(nw.col(key).alias(name) for key, name in keys.items()),
         *(nw.col(column.name).cast(DTYPES[column.type]) for column in result),
@@ -261,10 +284,7 @@ def give_rows(columns: Mapping[str, Any], result: Sequence[Column], given: IntoF
         back = native.limit(0).query(name, "SELECT * FROM gpdata_result").set_alias(name)
     elif like.implementation.is_spark_like():
         # Connect cannot tell the types of no rows: they are said.
-        types = {
-            column.name: column.type.value.replace("bool", "boolean").replace("list", "array") for column in result
-        }
-        ddl = ", ".join(f"{column} {type_}" for column, type_ in types.items())
+        ddl = ", ".join(f"{column.name} {_SPARK[column.type]}" for column in result)
         back = native.sparkSession.createDataFrame(rows, ddl)
     else:
         back = nw.from_native(rows).lazy(like.implementation).to_native()

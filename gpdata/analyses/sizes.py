@@ -90,22 +90,19 @@ def size_curves(generations: IntoFrameT, runs: IntoFrameT, *, by: str | Sequence
     check_same_engine(generations=generations, runs=runs)
     grouped, keys = grouped_runs(runs, by, SIZE_CURVES)
     needed = ["run_uuid", "generation", "genome_size_mean", "program_size_mean"]
-    sources = ["genome_size_mean", "program_size_mean", *_REPORTED]
+    sizes = ("genome_size", "program_size", "percent_parens")
     rows = (
         take(with_reported(generations, _REPORTED), GENERATIONS, needed, **{name: name for name in _REPORTED})
-        # A mean that is no number is none, to any engine.
-        .with_columns(*(nw.when(~nw.col(name).is_nan()).then(nw.col(name)).alias(name) for name in sources))
         .with_columns(
-            genome_size=nw.col("genome_size_mean"),
-            program_size=nw.coalesce("program_size_mean", "reported_size"),
+            of_genome_size=_number("genome_size_mean"),
+            of_program_size=nw.coalesce(_number("program_size_mean"), _number("reported_size")),
+            of_percent_parens=_number("percent_parens"),
         )
         .join(grouped, on="run_uuid", how="inner")
     )
-    sizes = ("genome_size", "program_size", "percent_parens")
     group = group_keys(keys)
     curve = (
-        rows.with_columns(*(nw.col(name).alias(f"of_{name}") for name in sizes))
-        .group_by(*group, "generation")
+        rows.group_by(*group, "generation")
         .agg(
             nw.len().alias("runs"),
             *(nw.col(f"of_{name}").median().alias(name) for name in sizes),
@@ -118,3 +115,8 @@ def size_curves(generations: IntoFrameT, runs: IntoFrameT, *, by: str | Sequence
         .sort(*group, "generation")
     )
     return give_back(curve, keys, SIZE_CURVES, generations)
+
+
+def _number(name: str) -> nw.Expr:
+    """A mean that is no number is none, to any engine."""
+    return nw.when(~nw.col(name).is_nan()).then(nw.col(name))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import NormalDist
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import narwhals.stable.v2 as nw
 from narwhals.stable.v2.typing import IntoFrameT
 
+from gpdata.analyses.formulas import with_formulas
 from gpdata.analyses.frames import (
     check_choice,
     check_same_engine,
@@ -76,14 +77,22 @@ SUCCESS_TABLE = (
 """The columns that `success_table` adds to the columns of `by`."""
 
 
-def wilson_low(successes: nw.Expr, runs: nw.Expr, z: float) -> nw.Expr:
-    """Lower end of Wilson's score interval, written so that it is exactly 0 for no success.
+def with_rates(frame: nw.LazyFrame[Any], successes: str, runs: str, confidence: float, name: str) -> nw.LazyFrame[Any]:
+    """Add successes / runs as `name`, and the ends of Wilson's score interval as `{name}_low` and `{name}_high`.
 
-    The upper end is 1 minus the lower end for the failures, so neither leaves [0, 1].
+    They are null where `runs` is, which may not be 0. The lower end is exactly 0 for no success; the upper one is 1
+    minus the lower end for the failures, so neither leaves [0, 1].
     """
-    failures = runs - successes
-    root = (z * z + 4 * successes * failures / runs).sqrt()
-    return (2 * successes + z * z - z * root) / (2 * (runs + z * z))
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+
+    def low(k: Any, n: Any) -> Any:
+        return (2 * k + z * z - z * (z * z + 4 * k * (n - k) / n).sqrt()) / (2 * (n + z * z))
+
+    def rates(column: Callable[[str], Any]) -> dict[str, Any]:
+        k, n = column(successes), column(runs)
+        return {name: k / n, f"{name}_low": low(k, n), f"{name}_high": 1 - low(n - k, n)}
+
+    return with_formulas(frame, rates)
 
 
 def success_table(
@@ -175,52 +184,36 @@ def success_table(
     grouped, keys = grouped_runs(runs, by, SUCCESS_TABLE)
 
     reached = nw.col("outcome") == "success" if threshold is None else nw.col("best_so_far") <= threshold
-    different = nw.col("best_test_errors").list.unique().list
-    zero = (different.len() == 1) & (different.min() == 0)
-    tested = nw.col("best_test_errors").list.len() > 0
-    facts = (
-        grouped.join(ends, on="run_uuid", how="left")
-        .with_columns(
-            finished=(nw.col("outcome") != "continue").fill_null(False),
-            success=reached.fill_null(False),
-            zero=zero.fill_null(False),
-            tested=tested.fill_null(False),
-        )
-        .with_columns(
-            generation=nw.when(nw.col("success")).then(nw.col("generation")),
-            known=nw.col("finished") | nw.col("success"),
-            generalising=nw.col("success") & nw.col("zero"),
-        )
-    )
-    flags = [
-        "finished",
-        "success",
-        "known",
-        "generalising",
-        "tested",
-    ]  # summed as numbers: Spark sums no booleans
-    counted = nw.col("known" if unfinished == "drop" else "runs")
+    finished = nw.col("outcome") != "continue"
+    tests = nw.col("best_test_errors").list
+    different = tests.unique().list
+    # Where it is so the generation, and null elsewhere, is counted: Spark sums no booleans.
+    where = {
+        "finished": finished,
+        "successes": reached,
+        "generalising": reached & (different.len() == 1) & (different.min() == 0),
+        "tested": tests.len() > 0,
+    }
+    if unfinished == "drop" and threshold is not None:
+        where["known"] = finished | reached
+    # Without a threshold every success has finished.
+    counted = "runs" if unfinished == "failure" else "known" if "known" in where else "finished"
     table = (
-        facts.with_columns(*(nw.col(flag).cast(nw.Int32) for flag in flags))
+        grouped.join(ends, on="run_uuid", how="left")
+        .with_columns(**{name: nw.when(so).then(nw.col("generation")) for name, so in where.items()})
+        .with_columns(at=nw.col("successes"))
         .group_by(*group_keys(keys))
         .agg(
             nw.len().alias("runs"),
-            *(nw.col(flag).sum() for flag in flags),
-            nw.col("generation").min().alias("generations_min"),
-            nw.col("generation").median().alias("generations_median"),
-            nw.col("generation").max().alias("generations_max"),
+            *(nw.col(name).count() for name in where),
+            nw.col("at").min().alias("generations_min"),
+            nw.col("at").median().alias("generations_median"),
+            nw.col("at").max().alias("generations_max"),
         )
         .with_columns(
-            nw.col("success").alias("successes"),
-            nw.when(nw.col("tested") > 0).then(nw.col("generalising")).alias("generalising"),
-            nw.col("success").cast(nw.Float64).alias("k"),
-            nw.when(counted > 0).then(counted).cast(nw.Float64).alias("n"),
+            generalising=nw.when(nw.col("tested") > 0).then(nw.col("generalising")),
+            n=nw.when(nw.col(counted) > 0).then(nw.col(counted)),
         )
     )
-    k, n, z = nw.col("k"), nw.col("n"), NormalDist().inv_cdf(0.5 + confidence / 2)
-    table = table.with_columns(
-        (k / n).alias("rate"),
-        wilson_low(k, n, z).alias("rate_low"),
-        (1 - wilson_low(n - k, n, z)).alias("rate_high"),
-    )
+    table = with_rates(table, "successes", "n", confidence, "rate")
     return give_back(table.sort(*group_keys(keys)), keys, SUCCESS_TABLE, last)

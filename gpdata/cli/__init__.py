@@ -62,6 +62,7 @@ COMMANDS = {
     "quarantine": Lazy("gpdata.cli.quarantine:quarantine", "List, show and replay refused lines.", "Keep"),
     "ingest": Lazy("gpdata.cli.ingest:ingest", "Run the service that takes uploads into a lake.", "Serve"),
     "token": Lazy("gpdata.cli.token:token", "Create, list and revoke the tokens of an ingest service.", "Serve"),
+    "doctor": Lazy("gpdata.cli.doctor:doctor", "Say why Spark does not start, or a lake is not read.", "Look up"),
     "schema": Lazy("gpdata.cli.schema:schema", "Print the schema of the tables, or of a line to upload.", "Look up"),
     "completion": Lazy("gpdata.cli.completion:completion", "Make the Tab key complete all of this.", "Look up"),
 }
@@ -259,7 +260,8 @@ def main() -> None:
     `gpdata COMMAND --help` tells more, with examples. `gpdata example-lake` makes a lake to try them on.
 
     The settings are environment variables: GPDATA_LAKE, GPDATA_ENGINE, GPDATA_OWNER, GPDATA_SERVER, GPDATA_TOKEN,
-    GPDATA_MAX_LINE_BYTES, GPDATA_BATCH_BYTES, GPDATA_TRACEBACK.
+    GPDATA_MAX_LINE_BYTES, GPDATA_BATCH_BYTES, GPDATA_TRACEBACK; for Spark GPDATA_SPARK_PRESET, GPDATA_SPARK_MASTER,
+    GPDATA_SPARK_SECRET_FILE, GPDATA_SPARK_NAMESPACE, GPDATA_SPARK_IMAGE, GPDATA_SPARK_FALLBACK, GPDATA_POD_IP.
 
     The exit status is 0 where it was done, 1 where it was stopped or gpdata is at fault, 2 where you can mend
     something, 130 after Ctrl-C, 141 where the output was not read to its end.

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from gpdata.lake.snapshot import Snapshot
+from gpdata.schema import Table
 
 
 class Engine(Protocol):
@@ -35,6 +36,12 @@ class Engine(Protocol):
 
     def sql(self, text: str) -> Any:
         """Run a query over the tables and views by their names."""
+
+    def persist(self, table: Table, frame: Any) -> Any:
+        """Compute the frame of a table now, keep its rows in memory, and return the frame that reads them there."""
+
+    def unpersist(self, table: Table, frame: Any) -> None:
+        """Let go of what `persist` keeps of a table; `frame` is the one that it was given, which holds again."""
 
     def anew(self) -> Engine:
         """Return such an engine for another lab."""

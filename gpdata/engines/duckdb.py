@@ -56,6 +56,7 @@ class DuckDB:
 
     def __init__(self) -> None:
         self._connection = duckdb.connect()
+        self._views: dict[str, str] = {}
         self._connection.execute("SET TimeZone = 'UTC'")
         # In a notebook a bar of a query that takes two seconds stays as an output, on slow machines only.
         self._connection.execute("SET enable_progress_bar = false")
@@ -91,6 +92,17 @@ class DuckDB:
             raise InvalidInput(f"the statement {text!r} returns no rows; give a query (SELECT, FROM, DESCRIBE ...)")
         return relation
 
+    def persist(self, table: Table, frame: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
+        """Compute the frame of a table now, keep its rows in memory, and return the frame that reads them there."""
+        self._connection.execute(f"CREATE OR REPLACE TABLE _kept_{table.name} AS FROM {table.name}")
+        self._connection.execute(f"CREATE OR REPLACE VIEW {table.name} AS FROM _kept_{table.name}")
+        return self._connection.table(table.name)
+
+    def unpersist(self, table: Table, frame: duckdb.DuckDBPyRelation) -> None:
+        """Let go of what `persist` keeps of a table; `frame` is the one that it was given, which holds again."""
+        self._connection.execute(self._views[table.name])
+        self._connection.execute(f"DROP TABLE _kept_{table.name}")
+
     def anew(self) -> DuckDB:
         """Return such an engine for another lab."""
         return DuckDB()
@@ -111,7 +123,8 @@ class DuckDB:
         return self._view(table, f"SELECT {columns} FROM {source}{where}")
 
     def _view(self, table: Table, query: str) -> duckdb.DuckDBPyRelation:
-        self._connection.execute(f"CREATE OR REPLACE VIEW {table.name} AS {query}")
+        self._views[table.name] = f"CREATE OR REPLACE VIEW {table.name} AS {query}"
+        self._connection.execute(self._views[table.name])
         return self._connection.table(table.name)
 
 

@@ -121,6 +121,14 @@ class Polars:
             raise InvalidInput(f"Polars cannot run this query: {error}") from error
         return result
 
+    def persist(self, table: Table, frame: pl.LazyFrame) -> pl.LazyFrame:
+        """Compute the frame of a table now, keep its rows in memory, and return the frame that reads them there."""
+        return self._named(table, frame.collect().lazy())
+
+    def unpersist(self, table: Table, frame: pl.LazyFrame) -> None:
+        """Let go of what `persist` keeps of a table; `frame` is the one that it was given, which holds again."""
+        self._named(table, frame)
+
     def anew(self) -> Polars:
         """Return such an engine for another lab."""
         return Polars()

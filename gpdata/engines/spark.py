@@ -12,6 +12,7 @@ from gpdata.errors import InvalidInput
 from gpdata.lake.encoding import STORAGE, TYPE_PATTERNS
 from gpdata.lake.snapshot import Snapshot
 from gpdata.schema import ERRORS, GENERATIONS, GENES, INDIVIDUALS, RUNS, Table
+from gpdata.sessions.partitions import fit
 
 
 def _uuid(packed: str) -> str:
@@ -64,7 +65,8 @@ class Spark:
         return self._stored(GENERATIONS, snapshot, runs)
 
     def individuals(self, snapshot: Snapshot, runs: Sequence[str] | None) -> Any:
-        """Return the `individuals` frame."""
+        """Return the `individuals` frame; a session that gpdata started is fitted to its size."""
+        fit(self._session, sum(file.size for file in snapshot.files[INDIVIDUALS.name]))
         return self._stored(INDIVIDUALS, snapshot, runs)
 
     def errors(self, individuals: Any) -> Any:
@@ -91,6 +93,20 @@ class Spark:
         except PySparkException as error:
             raise InvalidInput(f"Spark cannot run this query: {error}") from error
         return result
+
+    def persist(self, table: Table, frame: Any) -> Any:
+        """Compute the frame of a table now, keep its rows in the executors, and return the frame that reads them there.
+
+        What has no room in memory goes to the executors' disks. It ends with the session, too.
+        """
+        kept = frame.persist()
+        kept.count()
+        return self._named(table, kept)
+
+    def unpersist(self, table: Table, frame: Any) -> None:
+        """Let go of what `persist` keeps of a table; `frame` is the one that it was given, which holds again."""
+        frame.unpersist()
+        self._named(table, frame)
 
     def anew(self) -> Spark:
         """Return such an engine for another lab."""

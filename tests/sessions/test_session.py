@@ -16,8 +16,9 @@ import gpdata
 from gpdata.errors import InvalidInput
 from gpdata.lake import Lake
 from gpdata.sessions import conf_directory
+from gpdata.sessions.cluster_connect import listens
 from gpdata.sessions.java import find_java_home
-from gpdata.sessions.presets import PRESETS
+from tests.support import until
 
 WITHOUT_JAVA = """
 import sys
@@ -99,6 +100,108 @@ def test_a_live_session_is_given_back_or_the_difference_told(sessions: Callable[
     assert live.conf.get("spark.driver.host") == "127.0.0.1"
 
 
+AGAIN = """
+import gpdata
+from gpdata.errors import InvalidInput
+small = dict(spark__master="local[1]", spark__driver__memory="600m")
+def heap(session):
+    return session._jvm.java.lang.Runtime.getRuntime().maxMemory() >> 20
+first = gpdata.spark("local", spark__hadoop__our__secret="abc", **small)
+command = open(f"/proc/{first.sparkContext._gateway.proc.pid}/cmdline").read()
+print("secret", first.conf.get("spark.hadoop.our.secret"), "abc" in command)
+print("plain", gpdata.spark() is first, gpdata.spark("local", **small) is first)
+try:
+    gpdata.spark("connect")
+except InvalidInput as error:
+    print(error)
+print("stopped", heap(first), gpdata.stop(), gpdata.stop())
+second = gpdata.spark("local", **(small | {"spark__driver__memory": "700m"}))
+print("heap", heap(second), second.range(3).count())
+second.stop()
+from pyspark.sql import SparkSession
+theirs = SparkSession.builder.master("local[1]").getOrCreate()
+try:
+    gpdata.stop()
+except InvalidInput as error:
+    print(error)
+print("theirs", theirs.range(4).count())
+"""
+
+
+@pytest.mark.xdist_group("spark")
+def test_a_stopped_session_gives_way_to_one_of_another_memory_and_a_borrowed_one_stays() -> None:
+    done = subprocess.run([sys.executable, "-c", AGAIN], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()
+    assert said[0] == "secret abc False", "it reaches Spark, and stands in no command line"
+    assert said[1] == "plain True True"
+    assert said[2].startswith("a Spark session is live, and one of Spark Connect (it is a classic one) was asked for")
+    assert said[3] == "stopped 600 True False"
+    assert said[4] == "heap 700 3", "the memory of a JVM is fixed: a new one was started"
+    assert said[5].startswith("the live Spark session was not started by gpdata.spark()")
+    assert said[6] == "theirs 4"
+
+
+OWN = """
+import os, signal, time
+import gpdata
+from gpdata.sessions.session import _made, live
+small = dict(spark__master="local[1]", spark__driver__memory="1g")
+session = gpdata.spark("connect", **small)
+print(type(session).__module__, session.conf.get("spark.driver.memory"), session.range(5).count())
+from pyspark.sql import functions
+print("same", gpdata.spark("connect", **small) is session, session.range(3).select(functions.col("id") + 1).count())
+server = _made[0].server
+print("ended", gpdata.stop(), os.path.exists(f"/proc/{server._process.pid}"))
+classic = gpdata.spark("local", **small)
+print("classic", type(classic).__module__, classic.range(6).count())
+os.kill(classic.sparkContext._gateway.proc.pid, signal.SIGKILL)
+classic.sparkContext._gateway.proc.wait()
+print("killed", live(), gpdata.stop())
+print("again", gpdata.spark("local", **small).range(7).count())
+"""
+
+
+@pytest.mark.faults
+@pytest.mark.xdist_group("spark")
+def test_a_connect_server_of_ones_own_and_a_jvm_that_was_killed() -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SPARK_")}
+    done = subprocess.run([sys.executable, "-c", OWN], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()
+    assert said[0] == "pyspark.sql.connect.session 1g 5"
+    assert said[1:] == [
+        "same True 3",
+        "ended True False",
+        "classic pyspark.sql.session 6",
+        "killed None False",
+        "again 7",
+    ]
+
+
+ORPHAN = """
+import time
+import gpdata
+from gpdata.sessions.session import _made
+gpdata.spark("connect", spark__master="local[1]", spark__driver__memory="1g")
+print(_made[0].server.address.rpartition(":")[2], flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.faults
+@pytest.mark.xdist_group("spark")
+def test_ones_own_connect_server_ends_with_ones_python_however_that_ends() -> None:
+    process = subprocess.Popen([sys.executable, "-c", ORPHAN], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    port = int(process.stdout.readline())
+    assert listens("127.0.0.1", port)
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    until(lambda: not listens("127.0.0.1", port), what="the end of the server")
+
+
 REMOTE = """
 import sys
 import gpdata
@@ -156,9 +259,11 @@ def test_a_sites_own_spark_is_found(tmp_path: Path) -> None:
 def test_wrong_settings_are_told() -> None:
     with pytest.raises(InvalidInput, match=r"begin with 'spark\."):
         gpdata.spark(driver__memory="1g")
-    with pytest.raises(TypeError):
-        PRESETS["local"]["spark.master"] = "x"  # type: ignore[index]
 
 
 def test_the_settings_are_where_a_plain_spark_submit_finds_them() -> None:
-    assert {path.name for path in conf_directory().iterdir()} >= {"spark-defaults.conf", "log4j2.properties"}
+    assert {path.name for path in conf_directory().iterdir()} >= {
+        "spark-defaults.conf",
+        "log4j2.properties",
+        "executor-pod.yaml",
+    }
