@@ -145,7 +145,7 @@ def test_two_people_sign_in_and_run_the_first_notebook(people, chromium, install
         assert page.goto(f"{url}user/{first}/lab").status in (403, 404)
         picture(page, f"{second}-6-not-mine")
         page.goto(f"{url}hub/home")
-        page.get_by_role("link", name="Logout").click()
+        page.get_by_role("button", name="Logout").click()
         page.wait_for_url("**/hub/login**")
         page.goto(f"{url}user/{second}/lab")
         playwright.expect(page.locator("#username_input")).to_be_visible()
