@@ -12,7 +12,7 @@ REPORT ?= demo-report$(if $(CAPTURES),-captures).html
 CAPTURES ?=
 ENGINE ?= duckdb
 
-.PHONY: help env demo test test-faults mutation soak fuzz hub notebooks site site-links lint format lock bench-size bench-ingest clean
+.PHONY: help env demo test test-faults mutation soak fuzz hub test-hub images test-images notebooks site site-links lint format lock bench-size bench-ingest clean
 
 help: ## list the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,17 @@ fuzz: env ## coverage-guided fuzzing of the wire (SECONDS=60 for each target)
 
 hub: env ## start JupyterHub on this machine (GPDATA_LAKE=dir HUB_PORT=8000; see docs/hub.md)
 	@exec $(BIN)/python hub/run.py
+
+test-hub: env ## a hub at work: 30 servers, 20 uploads meanwhile, and every recipe inside a user's server
+	@$(BIN)/python -m tests.hub.load
+	@$(BIN)/python -m tests.hub.recipes
+	@$(BIN)/python -m pytest -q -m faults tests/hub
+
+images: ## build the images with podman, buildah or docker (BASE=image; without a registry: sudo hub/images/base.sh)
+	@BASE="$(BASE)" TAG="$(TAG)" ENGINE="$(ENGINE_OF_IMAGES)" hub/images/build.sh
+
+test-images: env ## start every image in a real container (root, podman)
+	@GPDATA_IMAGES=1 $(BIN)/python -m pytest -q -s tests/test_images.py
 
 notebooks: env ## run the example notebooks anew and store their outputs
 	@$(BIN)/gpdata example-lake --lake example-lake

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,6 +35,8 @@ class Settings:
         The address of the ingest service that is uploaded to (GPDATA_SERVER).
     token : str or None
         What tells the ingest service who uploads (GPDATA_TOKEN); never shown.
+    me : str or None
+        Whose runs are mine (GPDATA_OWNER, else the user of the hub whose server this is, JUPYTERHUB_USER).
     engine : str or None
         What answers, when `gpdata.open` is not told: "duckdb", "polars" or "spark"; None: DuckDB (GPDATA_ENGINE).
 
@@ -50,6 +53,7 @@ class Settings:
     traceback: bool = False
     server: str | None = None
     token: str | None = field(default=None, repr=False)
+    me: str | None = None
     engine: str | None = None
 
 
@@ -86,6 +90,7 @@ def settings(environment: Mapping[str, str] | None = None) -> Settings:
         traceback=show_traceback(variables),
         server=variables.get("GPDATA_SERVER") or None,
         token=variables.get("GPDATA_TOKEN") or None,
+        me=variables.get("GPDATA_OWNER") or variables.get("JUPYTERHUB_USER") or None,
         engine=variables.get("GPDATA_ENGINE") or None,
     )
 
@@ -113,6 +118,51 @@ def show_traceback(environment: Mapping[str, str] | None = None) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class HubEnvironment:
+    """What a JupyterHub tells a service that it starts, or a chart one beside it.
+
+    Parameters
+    ----------
+    api_url : str or None
+        The address of the hub's API (JUPYTERHUB_API_URL).
+    prefix : str
+        What the hub's proxy leaves before each path, without a slash at its end (JUPYTERHUB_SERVICE_PREFIX).
+    service_url : str or None
+        Where the hub's proxy looks for the service (JUPYTERHUB_SERVICE_URL).
+    """
+
+    api_url: str | None
+    prefix: str
+    service_url: str | None
+
+
+def hub_environment(environment: Mapping[str, str] | None = None) -> HubEnvironment:
+    """Read what a JupyterHub tells its services.
+
+    Parameters
+    ----------
+    environment : mapping of str to str, optional
+        The variables; those of this process where it is left out.
+
+    Returns
+    -------
+    HubEnvironment
+        None, or an empty prefix, where a variable is unset or empty.
+
+    Examples
+    --------
+    >>> hub_environment({"JUPYTERHUB_SERVICE_PREFIX": "/services/gpdata/"}).prefix
+    '/services/gpdata'
+    """
+    variables = os.environ if environment is None else environment
+    return HubEnvironment(
+        api_url=variables.get("JUPYTERHUB_API_URL") or None,
+        prefix=variables.get("JUPYTERHUB_SERVICE_PREFIX", "").rstrip("/"),
+        service_url=variables.get("JUPYTERHUB_SERVICE_URL") or None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class SparkEnvironment:
     """What a site says of its Spark and its Java.
 
@@ -122,12 +172,15 @@ class SparkEnvironment:
         JAVA_HOME.
     spark_home : str or None
         SPARK_HOME: a Spark that the site installed.
+    conf_dir : str or None
+        SPARK_CONF_DIR: the directory of its settings.
     remote : str or None
         SPARK_REMOTE: the address of a Spark Connect server, such as ``sc://host:15002``.
     """
 
     java_home: str | None
     spark_home: str | None
+    conf_dir: str | None = None
     remote: str | None = None
 
 
@@ -150,7 +203,30 @@ def spark_environment(environment: Mapping[str, str] | None = None) -> SparkEnvi
     '/usr/lib/jvm/17'
     """
     variables = os.environ if environment is None else environment
-    return SparkEnvironment(*(variables.get(name) or None for name in ("JAVA_HOME", "SPARK_HOME", "SPARK_REMOTE")))
+    names = ("JAVA_HOME", "SPARK_HOME", "SPARK_CONF_DIR", "SPARK_REMOTE")
+    return SparkEnvironment(*(variables.get(name) or None for name in names))
+
+
+def memory_limit(environment: Mapping[str, str] | None = None) -> int | None:
+    """Return how much memory a hub gives to a user's server, as JupyterHub tells it to what it starts (MEM_LIMIT).
+
+    Parameters
+    ----------
+    environment : mapping of str to str, optional
+        The variables; those of this process where it is left out.
+
+    Returns
+    -------
+    int or None
+        Bytes; None: nobody said.
+
+    Examples
+    --------
+    >>> memory_limit({"MEM_LIMIT": "1073741824"})
+    1073741824
+    """
+    text = (os.environ if environment is None else environment).get("MEM_LIMIT", "")
+    return int(text) if text.isdecimal() else None
 
 
 def export(variables: Mapping[str, str], *, replace: bool = False) -> None:
@@ -170,6 +246,32 @@ def export(variables: Mapping[str, str], *, replace: bool = False) -> None:
     for name, value in variables.items():
         if replace or name not in os.environ:
             os.environ[name] = value
+
+
+@contextmanager
+def exported(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables while a block runs; what is set already stays.
+
+    Parameters
+    ----------
+    variables : mapping of str to str
+        The variables.
+
+    Examples
+    --------
+    >>> with exported({"SPARK_EXAMPLE_2": "1"}):
+    ...     "SPARK_EXAMPLE_2" in os.environ
+    True
+    >>> "SPARK_EXAMPLE_2" in os.environ
+    False
+    """
+    added = [name for name in variables if name not in os.environ]
+    export(variables)
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
 
 
 def user_cache(environment: Mapping[str, str] | None = None) -> Path:

@@ -45,8 +45,7 @@ class Lab:
     """
 
     def __init__(self, lake: Lake, engine: Engine, runs: Sequence[str] | None, version: int | None) -> None:
-        self._lake = lake
-        self._engine = engine
+        self._lake, self._engine = lake, engine
         self._wanted = runs
         self._snapshot = take_snapshot(lake, version=version, runs=runs)
         self._runs_table = runs_table(self._snapshot, runs)
@@ -109,6 +108,22 @@ class Lab:
     def _progress(self) -> pa.Table:
         """A few columns of the generations, read without the engine: no Spark job is started to show a lab."""
         return read_rows(self._snapshot, GENERATIONS.name, _PROGRESS, self._wanted)
+
+    @cached_property
+    def mine(self) -> Lab:
+        """A lab of the same version and engine, with those runs of this one that are mine.
+
+        Mine is what was recorded or uploaded under the name in GPDATA_OWNER, or in a server of a hub under the name
+        of its user.
+        """
+        me = settings().me
+        if me is None:
+            raise InvalidInput(
+                "whose runs are yours is not known here; set GPDATA_OWNER to the name that you record under"
+            )
+        pairs = zip(*(self._runs_table.column(name).to_pylist() for name in ("run_uuid", "owner")), strict=True)
+        mine = [run for run, owner in pairs if owner == me]
+        return Lab(self._lake, self._engine.anew(), mine, self.version)
 
     @cached_property
     def config_keys(self) -> list[str]:

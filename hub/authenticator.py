@@ -4,22 +4,37 @@ from __future__ import annotations
 
 from typing import Any
 
+from jupyterhub.handlers import LogoutHandler
+from jupyterhub.orm import new_token
 from nativeauthenticator import NativeAuthenticator
-from tornado.web import HTTPError
 
 BCRYPT_BYTES = 72
 """bcrypt reads no more of a password, and refuses a longer one with an exception."""
 
 
+class SignOut(LogoutHandler):  # type: ignore[misc]
+    """Signing out ends every session of the user: a cookie that was copied from a browser is worth nothing after it."""
+
+    async def handle_logout(self) -> None:
+        """Give the user a new number for cookies, so that those of before name nobody."""
+        if self.current_user:
+            self.current_user.orm_user.cookie_id = new_token()
+            self.db.commit()
+
+
 class LabAuthenticator(NativeAuthenticator):  # type: ignore[misc]
-    """NativeAuthenticator that answers a password of more than 72 bytes with a sentence, not with an HTTP 500."""
+    """NativeAuthenticator that answers more than 72 bytes as any other wrong password, not with an HTTP 500."""
 
     async def authenticate(self, handler: Any, data: dict[str, str]) -> str | None:
         """Return the user's name when the password is right, None when not."""
         if len(data["password"].encode()) > BCRYPT_BYTES:
-            raise HTTPError(403, f"No password here is longer than {BCRYPT_BYTES} bytes. Go back and try again.")
+            data["password"] = ""  # nobody's: wrong here and in the page that answers, and counted as a failure
         name: str | None = await super().authenticate(handler, data)
         return name
+
+    def get_handlers(self, app: Any) -> list[tuple[str, type]]:
+        """Return the pages of accounts."""
+        return [*super().get_handlers(app), (r"/logout", SignOut)]
 
     def is_password_strong(self, password: str) -> bool:
         """Say whether a new password keeps every rule."""

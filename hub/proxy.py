@@ -14,6 +14,8 @@ from hub.settings import ROOT
 DECLARATION = ROOT / "hub" / "package.json"
 LOCK = ROOT / "hub" / "package-lock.json"
 INSTALLED = ROOT / ".tools" / "hub-proxy"
+PATIENCE = ROOT / "hub" / "upload_patience.cjs"
+"""Lets uploads to the ingest service take longer than the 300 seconds after which node cuts every other request."""
 LEAST_NODE = (22, 12)
 """What the proxy's command-line parser (commander 15) asks for."""
 
@@ -59,10 +61,10 @@ def command() -> list[str]:
     Returns
     -------
     list of str
-        Node and the proxy's script.
+        Node, with what makes it wait for uploads, and the proxy's script.
     """
     script = INSTALLED / "node_modules" / "configurable-http-proxy" / "bin" / "configurable-http-proxy"
-    return [*node_and_npm()[0], str(script)]
+    return [*node_and_npm()[0], "--require", str(PATIENCE), str(script)]
 
 
 def install() -> None:

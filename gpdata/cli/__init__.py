@@ -57,6 +57,8 @@ COMMANDS = {
     "verify": Lazy("gpdata.cli.lake:verify", "Check the files and the invariants of a lake.", "Keep"),
     "compact": Lazy("gpdata.cli.lake:compact", "Rewrite a lake's small files into few, well packed ones.", "Keep"),
     "spool": Lazy("gpdata.cli.spool:spool", "Say what waits in a spool, and what is wrong.", "Keep"),
+    "backup": Lazy("gpdata.cli.backup:backup", "Copy a lake that is in use, so that it can be restored.", "Keep"),
+    "restore": Lazy("gpdata.cli.backup:restore", "Bring a backup back as a lake.", "Keep"),
     "quarantine": Lazy("gpdata.cli.quarantine:quarantine", "List, show and replay refused lines.", "Keep"),
     "ingest": Lazy("gpdata.cli.ingest:ingest", "Run the service that takes uploads into a lake.", "Serve"),
     "token": Lazy("gpdata.cli.token:token", "Create, list and revoke the tokens of an ingest service.", "Serve"),

@@ -35,3 +35,6 @@ class Engine(Protocol):
 
     def sql(self, text: str) -> Any:
         """Run a query over the tables and views by their names."""
+
+    def anew(self) -> Engine:
+        """Return such an engine for another lab."""

@@ -91,6 +91,10 @@ class DuckDB:
             raise InvalidInput(f"the statement {text!r} returns no rows; give a query (SELECT, FROM, DESCRIBE ...)")
         return relation
 
+    def anew(self) -> DuckDB:
+        """Return such an engine for another lab."""
+        return DuckDB()
+
     def _stored(self, table: Table, snapshot: Snapshot, runs: Sequence[str] | None) -> duckdb.DuckDBPyRelation:
         decode = _DECODE[table.name]
         columns = ", ".join(f"{decode[name]} AS {name}" if name in decode else name for name in table.names)

@@ -121,6 +121,10 @@ class Polars:
             raise InvalidInput(f"Polars cannot run this query: {error}") from error
         return result
 
+    def anew(self) -> Polars:
+        """Return such an engine for another lab."""
+        return Polars()
+
     def _stored(self, table: Table, snapshot: Snapshot, runs: Sequence[str] | None) -> pl.LazyFrame:
         decode = _decode()[table.name]
         paths = snapshot.paths(table.name)

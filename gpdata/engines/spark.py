@@ -92,6 +92,10 @@ class Spark:
             raise InvalidInput(f"Spark cannot run this query: {error}") from error
         return result
 
+    def anew(self) -> Spark:
+        """Return such an engine for another lab."""
+        return Spark(self._session)
+
     def _stored(self, table: Table, snapshot: Snapshot, runs: Sequence[str] | None) -> Any:
         decode = _DECODE[table.name]
         paths = snapshot.paths(table.name)

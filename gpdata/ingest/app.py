@@ -52,7 +52,7 @@ class Answer(msgspec.Struct):
 
 
 def make_app(
-    intake: Intake, ledger: LakeLedger, accounts: Accounts, metrics: Metrics, ready: Ready
+    intake: Intake, ledger: LakeLedger, accounts: Accounts, metrics: Metrics, ready: Ready, prefix: str = ""
 ) -> Callable[[Scope, Receive, Send], object]:
     """Return the ASGI application.
 
@@ -68,6 +68,9 @@ def make_app(
         Counts.
     ready : callable
         Returns the reasons why the service is not ready.
+    prefix : str, optional
+        What a proxy leaves before the path of each request, such as ``/services/gpdata``. Who comes by it has to
+        show a token for the metrics, too; without it everything is served to who reaches the port itself.
 
     Returns
     -------
@@ -76,7 +79,7 @@ def make_app(
     """
     door = _Door(accounts, metrics)
     generations = _Generations(intake, door, metrics)
-    service = _Service(ledger, door, metrics, ready)
+    service = _Service(ledger, door, metrics, ready, prefix)
     app = Starlette(
         routes=[
             Route(_UPLOAD, generations, methods=["POST"]),
@@ -95,7 +98,7 @@ def make_app(
         },
     )
     app.router.redirect_slashes = False
-    return _Counted(app, generations, metrics)
+    return _Counted(app, generations, metrics, prefix)
 
 
 class _Door:
@@ -173,10 +176,10 @@ class _Generations:
 class _Service:
     """Answers everything else."""
 
-    def __init__(self, ledger: LakeLedger, door: _Door, metrics: Metrics, ready: Ready) -> None:
+    def __init__(self, ledger: LakeLedger, door: _Door, metrics: Metrics, ready: Ready, prefix: str) -> None:
         self._ledger, self._door = ledger, door
         self._metrics, self._ready = metrics, ready
-        self._document = msgspec.json.encode(document())
+        self._document = msgspec.json.encode(document(prefix))
 
     async def runs(self, request: Request) -> Response:
         await self._door.identify(request.headers.get("authorization", ""), READ)
@@ -207,6 +210,8 @@ class _Service:
         return json({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
 
     async def metrics_text(self, request: Request) -> Response:
+        if request.scope["state"]["prefixed"]:
+            await self._door.identify(request.headers.get("authorization", ""), READ)
         text = await asyncio.to_thread(self._metrics.text)
         return Response(text, media_type="text/plain; version=0.0.4")
 
@@ -244,13 +249,17 @@ async def _fault(request: Request, exception: Exception) -> Response:
 
 
 class _Counted:
-    """Counts answers by status."""
+    """Takes the prefix off the path, and counts answers by status."""
 
-    def __init__(self, app: Starlette, generations: _Generations, metrics: Metrics) -> None:
-        self._app, self._generations, self._metrics = app, generations, metrics
+    def __init__(self, app: Starlette, generations: _Generations, metrics: Metrics, prefix: str) -> None:
+        self._app, self._generations, self._metrics, self._prefix = app, generations, metrics, prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope.setdefault("state", {})["linger"] = LINGER
+        state = scope.setdefault("state", {})
+        state["linger"] = LINGER
+        state["prefixed"] = bool(self._prefix) and scope["path"].startswith(f"{self._prefix}/")
+        if state["prefixed"]:
+            scope["path"] = scope["path"][len(self._prefix) :]
 
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -23,10 +23,13 @@ _CODES: dict[str, tuple[str, ...]] = {
     "upload": (
         "bad_body", "bad_request", "no_token", "bad_token", "revoked", "expired", "no_scope", "too_slow",
         "too_many_lines", "too_large", "bad_encoding", "internal_error", "disk_full", "write_failed",
-        "stopping", "busy",
+        "stopping", "busy", "hub_away",
     ),
-    "runs": ("no_token", "bad_token", "revoked", "expired", "no_scope", "bad_query", "internal_error"),
-    "run": ("no_token", "bad_token", "revoked", "expired", "no_scope", "unknown_run", "not_found", "internal_error"),
+    "runs": ("no_token", "bad_token", "revoked", "expired", "no_scope", "bad_query", "internal_error", "hub_away"),
+    "run": (
+        "no_token", "bad_token", "revoked", "expired", "no_scope", "unknown_run", "not_found", "internal_error",
+        "hub_away",
+    ),
 }  # fmt: skip
 
 _ABOUT = {
@@ -44,8 +47,13 @@ _ABOUT = {
 }
 
 
-def document() -> dict[str, Any]:
+def document(prefix: str = "") -> dict[str, Any]:
     """Return the OpenAPI document of the service.
+
+    Parameters
+    ----------
+    prefix : str, optional
+        What clients put before each path, such as ``/services/gpdata``.
 
     Returns
     -------
@@ -90,7 +98,7 @@ def document() -> dict[str, Any]:
             "`stored` or `duplicate` means: the line survives a crash.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "servers": [{"url": "/"}],
+        "servers": [{"url": prefix or "/"}],
         "paths": paths,
         "components": {"schemas": _schemas(), "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
     }

@@ -37,6 +37,10 @@ class Options:
         From where it is taken: needed beyond loopback.
     tokens : Path, optional
         The directory of tokens; the lake's own where it is None.
+    hub : str, optional
+        The address of a JupyterHub's API: its users and their tokens take the place of the directory.
+    prefix : str
+        What a proxy leaves before the path of each request, such as ``/services/gpdata``.
     keep_free : int
         Free bytes of the disk below which nothing is taken in.
     grace : float
@@ -70,6 +74,8 @@ class Options:
     plain: tuple[str, int] | None = None
     plain_networks: Sequence[str] = ()
     tokens: Path | None = None
+    hub: str | None = None
+    prefix: str = ""
     keep_free: int = KEEP_FREE
     grace: float = 3600.0
     transform: bool = True

@@ -31,10 +31,11 @@ STATUS: dict[str, int] = {
     "write_failed": 503,
     "stopping": 503,
     "busy": 503,
+    "hub_away": 503,
 }
 """Every code and its status; codes are never renamed."""
 
-_RETRY_AFTER = {"disk_full": 30, "write_failed": 30, "stopping": 5, "busy": 5}
+_RETRY_AFTER = {"disk_full": 30, "write_failed": 30, "stopping": 5, "busy": 5, "hub_away": 5}
 _BRIEF = {"revoked": 0.5, "too_slow": 0.5, "stopping": 0.5}
 """Where the connection is closed soon, whether or not the answer was read."""
 

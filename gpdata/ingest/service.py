@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from gpdata.errors import InvalidInput, LakeBusy, LakeDamaged
 from gpdata.ingest.accounts import Accounts
 from gpdata.ingest.app import make_app
+from gpdata.ingest.hub_accounts import HubAccounts
 from gpdata.ingest.intake import Intake
 from gpdata.ingest.ledger import LakeLedger
 from gpdata.ingest.listen import Listener, bind, tls_context
@@ -44,7 +45,7 @@ class Service:
     disk : Disk, optional
         The file system; the real one by default.
     accounts : Accounts, optional
-        Who may upload; the tokens of a directory by default.
+        Who may upload; by default the users of the hub that the options name, else the tokens of a directory.
 
     Raises
     ------
@@ -75,7 +76,7 @@ class Service:
                 self.lake.repair()
                 self.ledger.refresh()
             self._room = Room(self.spool.path, options.keep_free, disk=self.lake.disk)
-            who = accounts or Tokens(self.tokens, disk=self.lake.disk)
+            who = accounts or self._accounts()
             self._intake = Intake(
                 self.spool, self.ledger, who, self._room, self.metrics, options.limits, options.bounds
             )
@@ -83,7 +84,7 @@ class Service:
             self._worker = self._make_worker() if options.transform else None
             self._plain = self._make_plain() if options.plain is not None else None
             self.metrics.watch(self.spool, self.lake.quarantine.path, self)
-            app = make_app(self._intake, self.ledger, who, self.metrics, self.reasons)
+            app = make_app(self._intake, self.ledger, who, self.metrics, self.reasons, options.prefix)
             socket = bind(options.host, options.port)
             opened.callback(socket.close)
             self._listener = Listener(
@@ -216,6 +217,11 @@ class Service:
     def plain_counts(self) -> Counts:
         """Return what plain TCP has brought."""
         return self._plain.counts if self._plain is not None else Counts()
+
+    def _accounts(self) -> Accounts:
+        if self.options.hub is not None:
+            return HubAccounts(self.options.hub)
+        return Tokens(self.tokens, disk=self.lake.disk)
 
     def _make_worker(self) -> Worker:
         options = self.options

@@ -16,7 +16,6 @@ PRESETS: Mapping[str, Mapping[str, str]] = MappingProxyType(
                 "spark.driver.bindAddress": "127.0.0.1",
                 # One machine: four partitions a core would be mostly scheduling.
                 "spark.sql.shuffle.partitions": "8",
-                "spark.ui.enabled": "false",
             }
         ),
     }

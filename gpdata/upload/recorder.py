@@ -35,8 +35,9 @@ class Recorder:
 
     Parameters
     ----------
-    lake : str or Path
-        The lake's directory; made where there is none.
+    lake : str or Path, optional
+        The lake's directory, made where there is none, or a server's address. By default the server that GPDATA_SERVER
+        names, as in every notebook of a hub; where it is unset, the lake that GPDATA_LAKE names, else ``lake``.
     system : str
         The GP system: "deap", "pyshgp", "mygp".
     problem : str, optional
@@ -113,7 +114,7 @@ class Recorder:
 
     def __init__(
         self,
-        lake: str | Path,
+        lake: str | Path | None = None,
         *,
         system: str,
         problem: str | None = None,
@@ -132,6 +133,8 @@ class Recorder:
         ca: str | Path | None = None,
         outbox: str | Path | None = None,
     ) -> None:
+        if lake is None:
+            lake = settings().server or settings().lake
         texts = {"problem": problem, "label": label, "owner": owner, "version": version, "git_hash": git_hash,
                  "command": command}  # fmt: skip
         for name, text in {"system": system, **{k: v for k, v in texts.items() if v is not None}}.items():

@@ -1,162 +1,33 @@
-"""The real hub with its proxy: two people sign in with a browser and run the first notebook.
-
-Screenshots go to the folder that GPDATA_SCREENSHOTS names. With accounts of the machine instead of folders it runs
-where root says so with GPDATA_TEST_SYSTEM_USERS=1, because it makes two accounts (and removes them).
-"""
+"""The real hub with its proxy: two people sign in with a browser and run the first notebook."""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import pwd
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
-import time
-import urllib.error
-import urllib.request
-from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
 import psutil
-import pytest
 
-from gpdata.errors import InvalidInput
-from hub import proxy
+from hub.limits import CGROUPS, way
 from hub.settings import FOLDERS, ROOT, SYSTEM
+from tests.hub.browser import (
+    CHROMIUM_OPTIONS,
+    EXAMPLES,
+    GOOD,
+    PATIENCE,
+    answers,
+    picture,
+    playwright,
+    running_hub,
+    sign_in,
+    wait_until,
+)
 from tests.support import free_port
-
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: make env")
-
-GOOD = "correct horse battery of {}"
-EXAMPLES = ROOT / "example-notebooks"
-PATIENCE = 60
-"""Seconds to wait for a step before it counts as failed; none is expected to need them."""
-
-CHROMIUM_OPTIONS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-]
-
-
-@pytest.fixture(scope="session")
-def chromium() -> str:
-    named = os.environ.get("GPDATA_CHROMIUM")
-    found = named or next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if not found:
-        pytest.skip("no chromium on the PATH; install one (Debian: apt install chromium) or name it in GPDATA_CHROMIUM")
-    return found
-
-
-@pytest.fixture(scope="session")
-def installed_proxy() -> None:
-    try:
-        proxy.install()
-    except InvalidInput as error:
-        pytest.skip(str(error))
-
-
-@pytest.fixture
-def material(example_lake):
-    """Return a folder that all users of the machine may read (pytest's own are private), with lake and notebooks.
-
-    The notebooks are without their outputs, so that what is found after the run comes from the run.
-    """
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        folder.chmod(0o755)
-        shutil.copytree(example_lake, folder / "lake")
-        shutil.copytree(EXAMPLES, folder / "notebooks")
-        for file in (folder / "notebooks").rglob("*.ipynb"):
-            notebook = nbformat.read(file, as_version=4)
-            for cell in notebook.cells:
-                if cell.cell_type == "code":
-                    cell.outputs, cell.execution_count = [], None
-            nbformat.write(notebook, file)
-        yield folder
-
-
-@pytest.fixture(params=[FOLDERS, SYSTEM])
-def people(request):
-    """Name the kind of users and two of them; remove those that became accounts of the machine."""
-    if request.param == FOLDERS:
-        yield FOLDERS, ["ada", "bob"]
-        return
-    if os.geteuid() != 0 or os.environ.get("GPDATA_TEST_SYSTEM_USERS") != "1":
-        pytest.skip("makes accounts on this machine: run as root with GPDATA_TEST_SYSTEM_USERS=1 to allow it")
-    names = [f"gpdata-test-{who}-{os.getpid()}" for who in ("ada", "bob")]
-    yield SYSTEM, names
-    for name in names:
-        subprocess.run(["userdel", "--remove", name], check=False, capture_output=True)
-
-
-@contextmanager
-def running_hub(environment, log):
-    """Start the hub as `make hub` does; at the end let it stop, or kill all of it if a step failed."""
-    with log.open("wb") as output:
-        hub = subprocess.Popen(
-            [sys.executable, ROOT / "hub" / "run.py"],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-        )
-    try:
-        yield hub
-    finally:
-        if hub.poll() is None:
-            family = psutil.Process(hub.pid).children(recursive=True)
-            hub.kill()
-            for process in family:
-                if process.is_running():
-                    process.kill()
-            hub.wait()
-
-
-def wait_until(check, what, log):
-    """Wait until the check says yes; say what did not come, with the end of the hub's log."""
-    deadline = time.monotonic() + PATIENCE
-    while not check():
-        assert time.monotonic() < deadline, f"{what} did not come within {PATIENCE} s:\n{log.read_text()[-4000:]}"
-        time.sleep(0.3)
-
-
-def answers(url) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2):
-            return True
-    except (urllib.error.URLError, ConnectionError, TimeoutError):
-        return False
-
-
-def picture(page, name) -> None:
-    folder = os.environ.get("GPDATA_SCREENSHOTS")
-    if folder:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=Path(folder) / f"{name}.png")
-
-
-def sign_in(page, url, name, log) -> None:
-    """Be refused with a wrong password, then sign in and see JupyterLab."""
-    for password in ("a wrong password", GOOD.format(name)):
-        page.goto(url)
-        page.fill("#username_input", name)
-        page.fill("#password_input", password)
-        page.click("input[type=submit]")
-        if password != GOOD.format(name):
-            playwright.expect(page.get_by_text("Invalid username or password")).to_be_visible()
-            assert page.context.request.get(f"{url}hub/api/user").status == 403
-            picture(page, f"{name}-1-refused")
-    page.wait_for_url(f"**/user/{name}/lab**", timeout=PATIENCE * 1000)
 
 
 def run_first_notebook(page, url, name, home, log) -> None:
@@ -172,7 +43,11 @@ def run_first_notebook(page, url, name, home, log) -> None:
     def saved_with_outputs():
         page.keyboard.press("Control+s")
         page.wait_for_timeout(700)
-        cells = [cell for cell in nbformat.read(file, as_version=4).cells if cell.cell_type == "code" and cell.source]
+        try:
+            notebook = nbformat.read(file, as_version=4)
+        except nbformat.reader.NotJSONError:  # in the middle of being saved
+            return False
+        cells = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source]
         outputs = [output for cell in cells for output in cell.outputs]
         errors = [output for output in outputs if output.output_type == "error"]
         assert not errors, f"{errors[0].ename}: {errors[0].evalue}"
@@ -185,6 +60,47 @@ def run_first_notebook(page, url, name, home, log) -> None:
     picture(page, f"{name}-3-outputs")
 
 
+SPARK = """
+import gpdata as gp
+spark = gp.spark("local")
+print("counted", spark.range(1000).repartition(4).count())
+"""
+
+
+def show_spark(page, url, name, home, log) -> None:
+    """Start Spark in a notebook, see the progress under its cell, then Spark's own pages through the hub."""
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}}
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(SPARK)], metadata=kernel)
+    file = home / "spark.ipynb"
+    nbformat.write(notebook, file)
+    if home.stat().st_uid:
+        os.chown(file, home.stat().st_uid, home.stat().st_gid)
+    page.goto(f"{url}user/{name}/lab/tree/spark.ipynb?reset")  # without the notebook before, which is idle sooner
+    playwright.expect(page.get_by_text("gp.spark")).to_be_visible()
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    playwright.expect(page.get_by_text("counted 1000")).to_be_visible()
+    playwright.expect(page.locator(".sparkMonitorCellRoot").first).to_be_visible()
+    picture(page, f"{name}-4-spark-progress")
+    spark = page.context.new_page()
+    spark.set_default_timeout(PATIENCE * 1000)
+    spark.goto(f"{url}user/{name}/spark-ui/")
+    playwright.expect(spark.get_by_role("heading", name="Spark Jobs")).to_be_visible()
+    assert spark.url == f"{url}user/{name}/spark-ui/jobs/"
+    spark.get_by_role("link", name="Executors").click()
+    playwright.expect(spark.get_by_role("cell", name="driver").first).to_be_visible()  # scripts of the page fill it
+    picture(spark, f"{name}-5-spark-executors")
+    spark.close()
+
+
+def command_line(process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # it has ended; what started it has not looked yet
+        return ""
+
+
 def test_two_people_sign_in_and_run_the_first_notebook(people, chromium, installed_proxy, material, tmp_path):
     users, (first, second) = people
     state, log, port = tmp_path / "state", tmp_path / "hub.log", free_port()
@@ -195,7 +111,10 @@ def test_two_people_sign_in_and_run_the_first_notebook(people, chromium, install
         "HUB_PORT": str(port),
         "HUB_USERS": users,
         "HUB_NOTEBOOKS": str(material / "notebooks"),
+        "HUB_SHARED": str(material / "shared"),
+        "HUB_INGEST_PORT": str(free_port()),
         "GPDATA_LAKE": str(material / "lake"),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
     }
 
     def add(name, *options):
@@ -219,20 +138,35 @@ def test_two_people_sign_in_and_run_the_first_notebook(people, chromium, install
             assert page.goto(f"{url}hub/signup").status == 404
             sign_in(page, url, name, log)
             run_first_notebook(page, url, name, home(name), log)
-        for path in ("lab", "api/contents", "files/example-notebooks/.delivered.json"):
+            if name == first:
+                show_spark(page, url, name, home(name), log)
+        for path in (
+            "lab",
+            "api/contents",
+            "files/example-notebooks/.delivered.json",
+            "spark-ui/",
+            "files/spark.ipynb",
+        ):
             assert page.context.request.get(f"{url}user/{first}/{path}").status in (403, 404)
         assert page.context.request.get(f"{url}user/{second}/api/contents").status == 200
         assert page.goto(f"{url}user/{first}/lab").status in (403, 404)
-        picture(page, f"{second}-4-not-mine")
-        browser.close()
+        picture(page, f"{second}-6-not-mine")
+        page.goto(f"{url}hub/home")
+        page.get_by_role("button", name="Logout").click()
+        page.wait_for_url("**/hub/login**")
+        page.goto(f"{url}user/{second}/lab")
+        playwright.expect(page.locator("#username_input")).to_be_visible()
 
         family = psutil.Process(hub.pid).children(recursive=True)
-        lines = {process.pid: " ".join(process.cmdline()) for process in family}
+        lines = {process.pid: command_line(process) for process in family}
         kernels = [process for process in family if "ipykernel" in lines[process.pid]]
         assert len(kernels) >= 2, lines
         if users == SYSTEM:
             assert {process.uids().real for process in kernels} == {pwd.getpwnam(n).pw_uid for n in (first, second)}
             assert {home(n).stat().st_mode & 0o777 for n in (first, second)} == {0o700}
+            if way(root=True) == CGROUPS:  # every kernel is held to its user's limits
+                held = " ".join(Path(f"/proc/{process.pid}/cgroup").read_text() for process in kernels)
+                assert all(f"/gpdata-hub/{port}-{name}\n" in held for name in (first, second))
         else:
             assert "WARNING: HUB_USERS=folders" in log.read_text()
         assert "without encryption" not in log.read_text()  # other users could listen to a kernel's port
@@ -241,6 +175,7 @@ def test_two_people_sign_in_and_run_the_first_notebook(people, chromium, install
         _, alive = psutil.wait_procs(family, timeout=10)
         assert not alive, [lines[process.pid] for process in alive]
         assert not (state / "proxy.pid").exists()
+        assert not list(Path("/sys/fs/cgroup").glob(f"**/gpdata-hub/{port}-*"))
 
 
 def test_a_second_hub_of_the_same_state_is_refused(installed_proxy, tmp_path):

@@ -6,10 +6,10 @@ import doctest
 
 import pytest
 
-from hub import settings, system_users, user_server
+from hub import limits, settings, system_users, user_server
 
 
-@pytest.mark.parametrize("module", [settings, system_users, user_server], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [limits, settings, system_users, user_server], ids=lambda module: module.__name__)
 def test_examples(module):
     outcome = doctest.testmod(module, optionflags=doctest.ELLIPSIS)
     assert outcome.attempted > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -34,11 +35,35 @@ def test_root_gets_real_accounts_unless_told_otherwise():
         ({"HUB_TLS_KEY": "key.pem"}, "set both"),
         ({"HUB_USERS": "docker"}, "valid are 'system'"),
         ({"HUB_USERS": "system"}, "only root"),
+        ({"HUB_MEMORY": "8"}, "a number with M, G or T"),
+        ({"HUB_MEMORY": "100M"}, "at least 512M"),
+        ({"HUB_CPUS": "0"}, "from 0.1"),
+        ({"HUB_CPUS": "two"}, "from 0.1"),
+        ({"HUB_IDLE": "5"}, "a whole number with s, m, h or d"),
+        ({"HUB_IDLE": "1s"}, "at least 20s"),
+        ({"HUB_DOMAIN": "hub.lab.org"}, "such as https://hub.lab.org"),
+        ({"HUB_DOMAIN": "http://hub.lab.org", "HUB_TLS_KEY": "k", "HUB_TLS_CERT": "c"}, "write https://hub.lab.org"),
     ],
 )
 def test_a_refusal_says_what_is_valid(given, says):
     with pytest.raises(InvalidInput, match=says):
         settings(given, root=False)
+
+
+def test_limits_have_units_and_can_be_lifted():
+    here = settings({"HUB_MEMORY": "1.5G", "HUB_CPUS": "0.5", "HUB_IDLE": "2d"}, root=False)
+    assert (here.memory, here.cpus, here.idle, here.look) == (3 * 2**29, 0.5, 172_800, 300)
+    free = settings({"HUB_MEMORY": "none", "HUB_CPUS": "none", "HUB_IDLE": "never"}, root=False)
+    assert (free.memory, free.cpus, free.idle) == (None, None, 0)
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert settings({}, root=False).memory <= machine  # one user never takes all, unless told so
+    assert settings({"HUB_DOMAIN": "https://hub.lab.org"}, root=False).url == "https://hub.lab.org/"
+
+
+def test_the_shared_folder_is_where_all_users_reach_it():
+    assert settings({}, root=True).shared == Path("/srv/gpdata-shared")
+    assert settings({"HUB_STATE": "/state"}, root=False).shared == Path("/state/shared")
+    assert settings({"HUB_SHARED": "/data/lab"}, root=True).shared == Path("/data/lab")
 
 
 def test_with_tls_the_hub_may_listen_to_others():

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from hub.user_server import RECORD, deliver, main
+from hub.user_server import RECORD, deliver, link, main
 
 
 @pytest.fixture
@@ -47,6 +47,19 @@ def test_an_update_reaches_what_was_not_edited(source, tmp_path):
     assert deliver(source, home) == ["01.ipynb"]
     expected = {"01.ipynb": "one, and my thoughts", "02.ipynb": "02.ipynb of next year", "data/03.ipynb": "three"}
     assert files(home) == expected | {"mine.ipynb": "mine"}
+
+
+def test_the_explorer_arrives_beside_them_under_the_same_rule(source, tmp_path):
+    page, home = tmp_path / "page.ipynb", tmp_path / "home"
+    page.write_text("explore")
+    deliver(source, home, {"explorer.ipynb": page})
+    assert files(home)["explorer.ipynb"] == "explore"
+    page.write_text("explore better")
+    deliver(source, home, {"explorer.ipynb": page})
+    assert files(home)["explorer.ipynb"] == "explore better"
+    (home / "explorer.ipynb").write_text("mine")
+    page.write_text("explore best")
+    assert deliver(source, home, {"explorer.ipynb": page}) == ["explorer.ipynb"]
 
 
 def test_a_deleted_one_comes_back(source, tmp_path):
@@ -100,7 +113,7 @@ def test_the_server_starts_whether_or_not_the_copies_can_be_written(source, tmp_
     """A file stands where the folder should be: told on standard error, and the server still starts."""
     started = []
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr("sys.argv", ["user_server.py", f"--notebooks={source}", "--allow-root"])
+    monkeypatch.setattr("sys.argv", ["user_server.py", f"--notebooks={source}", f"--shared={source}", "--allow-root"])
     monkeypatch.setattr("os.execv", lambda program, arguments: started.append(arguments))
     if blocked:
         (tmp_path / "example-notebooks").write_text("a file of mine")
@@ -108,6 +121,28 @@ def test_the_server_starts_whether_or_not_the_copies_can_be_written(source, tmp_
     assert started == [[sys.executable, "-P", "-m", "jupyterhub.singleuser", "--allow-root"]]
     assert ("not brought up to date, the server starts without" in capsys.readouterr().err) == blocked
     assert (tmp_path / "example-notebooks").is_file() == blocked
+    assert (tmp_path / "shared").resolve() == source
+    (tmp_path / "shared").unlink()
+    monkeypatch.setattr("sys.argv", ["user_server.py", f"--notebooks={source}"])
+    main()  # a cluster may have no folder of all
+    assert not (tmp_path / "shared").exists()
+
+
+def test_the_shared_folder_is_linked_and_nothing_of_the_users_is_replaced(tmp_path):
+    shared, name = tmp_path / "srv", tmp_path / "shared"
+    shared.mkdir()
+    for _ in range(2):
+        link(shared, name)
+        assert name.resolve() == shared
+    moved = tmp_path / "moved"
+    shared.rename(moved)
+    link(moved, name)
+    assert name.resolve() == moved
+    name.unlink()
+    name.mkdir()
+    (name / "mine").touch()
+    link(moved, name)
+    assert [file.name for file in name.iterdir()] == ["mine"]
 
 
 def test_a_missing_source_is_an_error_and_not_nothing(tmp_path):

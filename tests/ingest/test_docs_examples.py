@@ -97,7 +97,7 @@ def _run(folder: Path) -> list[str]:
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "HOME": str(folder / "home"),
         "XDG_STATE_HOME": str(folder / "home" / "state"),
-        "PYTHONPATH": str(folder / "guard"),
+        "PYTHONPATH": os.pathsep.join([str(folder / "guard"), str(ROOT)]),
     }
     with (folder / "printed").open("w+") as printed, (folder / "errors.log").open("w") as errors:
         shell = subprocess.Popen(
