@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from functools import cache
@@ -83,7 +84,10 @@ def install() -> None:
         shutil.copyfile(file, INSTALLED / file.name)
     npm = node_and_npm()[1]
     quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel", "error"]
-    result = subprocess.run([*npm, "ci", *quiet], cwd=INSTALLED, check=False)
+    # A site's own certificate authority is named once, for Python; node has a name of its own for it.
+    trusted = os.environ.get("NODE_EXTRA_CA_CERTS") or os.environ.get("SSL_CERT_FILE")
+    environment = os.environ | ({"NODE_EXTRA_CA_CERTS": trusted} if trusted else {})
+    result = subprocess.run([*npm, "ci", *quiet], cwd=INSTALLED, env=environment, check=False)
     if result.returncode:
         raise InvalidInput(
             f"npm could not install the hub's proxy into {INSTALLED} (exit code {result.returncode}, see above). It "

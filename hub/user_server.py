@@ -127,7 +127,7 @@ def main() -> None:
     """Deliver, then run the server in this same process. A failed delivery is told and does not stop the server."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--notebooks", type=Path, required=True)
-    parser.add_argument("--shared", type=Path, required=True)
+    parser.add_argument("--shared", type=Path)  # a cluster may have no folder of all
     parser.add_argument("--explorer", type=Path)
     own, server_arguments = parser.parse_known_args()
     target = Path.home() / "example-notebooks"
@@ -141,7 +141,8 @@ def main() -> None:
                 f"example notebooks: {target / name} was edited and is kept; rename it to get the newest version\n"
             )
     try:
-        link(own.shared, Path.home() / "shared")
+        if own.shared:
+            link(own.shared, Path.home() / "shared")
     except OSError as error:
         sys.stderr.write(f"shared folder: no link at ~/shared, the server starts without: {error}\n")
     # -P: a file of the user's, such as ~/random.py, must not stand in for a module of the server's.

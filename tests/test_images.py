@@ -141,11 +141,13 @@ def readable_lake(example_lake: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 def test_a_users_server_runs_the_first_notebook_and_shows_what_is_stored(readable_lake: Mount, tmp_path: Path) -> None:
     tools = tmp_path / "tools"
-    for name in ("nbval", "pytest", "_pytest", "pluggy", "iniconfig", "coverage"):  # no part of the image
+    tools.mkdir()
+    for name in ("nbval", "pytest", "_pytest", "py", "pluggy", "iniconfig", "coverage"):  # no part of the image
         found = find_spec(name)
         assert found is not None
         assert found.origin is not None
-        shutil.copytree(Path(found.origin).parent, tools / name)
+        package = Path(found.origin).parent
+        shutil.copytree(package, tools / name) if package.name == name else shutil.copy(found.origin, tools)
     book = "01-first-look.ipynb"
     command = ["-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider", "-p", "nbval.plugin", "--nbval",
                "--nbval-current-env", f"--nbval-sanitize-with={EXAMPLES}/sanitize.cfg", "--nbval-cell-timeout=120",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import re
 import threading
 import uuid
 from typing import Any
@@ -22,6 +23,15 @@ from tornado.ioloop import IOLoop
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 PATIENCE = 120
+OF_THE_JVM = re.compile(r"WARNING: Using incubator modules|\d\d:\d\d:\d\d WARN \w+: |netlib-blas: |\s*$")
+"""What Java and its libraries say of this machine beside the kernel; nbval sees none of it where it starts kernels."""
+
+
+def is_of_the_jvm(message: dict[str, Any]) -> bool:
+    """Say whether a message has only such lines."""
+    if message["msg_type"] != "stream" or message["content"]["name"] != "stderr":
+        return False
+    return all(OF_THE_JVM.match(line) for line in message["content"]["text"].splitlines())
 
 
 class RemoteKernel(RunningKernel):  # type: ignore[misc]
@@ -58,7 +68,7 @@ class RemoteKernel(RunningKernel):  # type: ignore[misc]
         self._open.set()
         while (text := await self._socket.read_message()) is not None:
             message = json.loads(text)
-            if message["channel"] in self._messages:
+            if message["channel"] in self._messages and not is_of_the_jvm(message):
                 self._messages[message["channel"]].put(message)
 
     def _send(self, kind: str, content: dict[str, Any]) -> str:

@@ -94,6 +94,13 @@ def show_spark(page, url, name, home, log) -> None:
     spark.close()
 
 
+def command_line(process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # it has ended; what started it has not looked yet
+        return ""
+
+
 def test_two_people_sign_in_and_run_the_first_notebook(people, chromium, installed_proxy, material, tmp_path):
     users, (first, second) = people
     state, log, port = tmp_path / "state", tmp_path / "hub.log", free_port()
@@ -145,13 +152,13 @@ def test_two_people_sign_in_and_run_the_first_notebook(people, chromium, install
         assert page.goto(f"{url}user/{first}/lab").status in (403, 404)
         picture(page, f"{second}-6-not-mine")
         page.goto(f"{url}hub/home")
-        page.get_by_role("link", name="Logout").click()
+        page.get_by_role("button", name="Logout").click()
         page.wait_for_url("**/hub/login**")
         page.goto(f"{url}user/{second}/lab")
         playwright.expect(page.locator("#username_input")).to_be_visible()
 
         family = psutil.Process(hub.pid).children(recursive=True)
-        lines = {process.pid: " ".join(process.cmdline()) for process in family}
+        lines = {process.pid: command_line(process) for process in family}
         kernels = [process for process in family if "ipykernel" in lines[process.pid]]
         assert len(kernels) >= 2, lines
         if users == SYSTEM:

@@ -121,6 +121,11 @@ def test_the_server_starts_whether_or_not_the_copies_can_be_written(source, tmp_
     assert started == [[sys.executable, "-P", "-m", "jupyterhub.singleuser", "--allow-root"]]
     assert ("not brought up to date, the server starts without" in capsys.readouterr().err) == blocked
     assert (tmp_path / "example-notebooks").is_file() == blocked
+    assert (tmp_path / "shared").resolve() == source
+    (tmp_path / "shared").unlink()
+    monkeypatch.setattr("sys.argv", ["user_server.py", f"--notebooks={source}"])
+    main()  # a cluster may have no folder of all
+    assert not (tmp_path / "shared").exists()
 
 
 def test_the_shared_folder_is_linked_and_nothing_of_the_users_is_replaced(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import stat
@@ -14,11 +15,13 @@ import pytest
 
 import gpdata
 from gpdata.cli import main as command_line
-from gpdata.errors import InvalidInput
+from gpdata.errors import InvalidInput, LakeBusy
 from gpdata.ingest.tokens import Tokens
 from gpdata.lake import Lake, Transformer
-from gpdata.lake.backup import back_up, backups, check_copy, restore
+from gpdata.lake.backup import _LOCK as LOCK
+from gpdata.lake.backup import UNFINISHED, back_up, backups, check_copy, restore
 from gpdata.lake.compaction import compact
+from gpdata.lake.copying import Copier
 from gpdata.spool import Disk, Meta, Spool
 from tests.support import contents, line, run_lines, until
 
@@ -191,6 +194,63 @@ def test_faults_are_told_and_keep_the_older_backups(lake: Lake, tmp_path: Path, 
     shutil.copy2(good / "lake" / "individuals" / file.name, file)
     _, third = back_up(lake, tmp_path / "backups")
     assert third.faults == []
+
+
+def test_a_backup_is_on_the_disk_before_it_has_its_name(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(lake, "a")
+    synced: set[Path] = set()
+    at_the_name: set[Path] = set()
+    fsync, rename = os.fsync, Path.rename
+
+    def note(descriptor: int) -> None:
+        synced.add(Path(f"/proc/self/fd/{descriptor}").readlink())
+        fsync(descriptor)
+
+    def name(self: Path, target: Path) -> Path:
+        at_the_name.update(synced)
+        synced.clear()
+        return rename(self, target)
+
+    monkeypatch.setattr(os, "fsync", note)
+    monkeypatch.setattr(Path, "rename", name)
+    path, _ = back_up(lake, tmp_path / "backups")
+    unfinished = tmp_path / "backups" / UNFINISHED
+    copied = [unfinished / file.relative_to(path) for file in (path / "lake").rglob("*")]
+    folders = {unfinished, *(file for file in copied if (path / file.relative_to(unfinished)).is_dir())}
+    assert len(copied) > len(folders) > 5
+    assert {file if file in folders else file.with_name(f"{file.name}.part") for file in copied} <= at_the_name
+    assert folders <= at_the_name
+    assert tmp_path / "backups" in synced, "the name itself"
+
+
+def test_what_the_copy_has_otherwise_is_on_the_disk_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda file: synced.append((os.fstat(file).st_size, (tmp_path / "b/x").exists())))
+    Copier(tmp_path, tmp_path / "b").write(b"abc", "x")
+    assert synced == [(3, False)]
+
+
+def test_who_writes_compacts_or_makes_a_backup_is_waited_for(lake: Lake, tmp_path: Path) -> None:
+    store(lake, "a")
+    for name in ("lock", "compaction.lock"):
+        with lake.lock(0, name), pytest.raises(LakeBusy):
+            back_up(Lake.open(lake.path), tmp_path / "backups", wait=0)
+    with (tmp_path / "backups" / LOCK).open("a+b") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(InvalidInput, match="another backup is being made"):
+            back_up(lake, tmp_path / "backups")
+
+
+def test_a_torn_entry_of_a_killed_writer_is_not_in_it(lake: Lake, tmp_path: Path) -> None:
+    store(lake, "a")
+    newest = max((lake.path / "individuals" / "_delta_log").glob("[0-9]*.json"))
+    newest.with_name(f"{int(newest.stem) + 1:020}.json").touch()
+    path, note = back_up(lake, tmp_path / "backups")
+    assert not note.faults
+    assert keys(path / "lake") == keys(lake.path)
+    assert all(entry.stat().st_size for entry in (path / "lake").glob("*/_delta_log/*.json"))
 
 
 def test_places_that_are_unfit_are_refused(lake: Lake, tmp_path: Path) -> None:
