@@ -12,7 +12,7 @@ REPORT ?= demo-report$(if $(CAPTURES),-captures).html
 CAPTURES ?=
 ENGINE ?= duckdb
 
-.PHONY: help env demo test test-faults mutation soak fuzz hub test-hub images test-images notebooks site site-links lint format lock bench-size bench-ingest clean
+.PHONY: help env demo test test-faults test-spark mutation soak fuzz hub test-hub images test-images notebooks site site-links lint format lock bench-size bench-ingest bench-spark clean
 
 help: ## list the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,7 +35,10 @@ test: env lint ## lint, types, import contracts, then every test
 	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup
 
 test-faults: env ## every fault, for long (SEED=1 KILLS=50 FAULTS=4000)
-	@$(BIN)/python -m pytest -q -m faults -s tests/faults
+	@$(BIN)/python -m pytest -q -m faults -s tests/faults tests/storage tests/sessions/test_stream.py tests/sessions/test_stream_killed.py
+
+test-spark: env ## Spark's slower tests: a cluster whose executors are killed, a Connect server, the engines' suite on both
+	@$(BIN)/python -m pytest -q -m faults tests/sessions
 
 mutation: env ## switch every barrier off in turn; each must be noticed by a test
 	@$(BIN)/python -m tests.faults.mutation
@@ -92,6 +95,9 @@ bench-size: env ## bytes of the compacted lake against xz -6 of the streams (CAP
 bench-ingest: env ## acknowledged uploads against a bare server, and the transform against DuckDB (CAPTURES=dir)
 	@$(BIN)/python benchmarks/ingest.py $(or $(CAPTURES),../shared/captures)
 	@$(BIN)/python -m benchmarks.transform $(or $(CAPTURES),../shared/captures)
+
+bench-spark: env ## each standard analysis on Spark against PySpark by hand, on 1,000 runs (CAPTURES=dir)
+	@$(BIN)/python -m benchmarks.spark $(or $(CAPTURES),../shared/captures)
 
 clean: ## remove what the commands above made
 	rm -rf $(VENV) .venv-hub .tools "$(LAKE)" "$(REPORT)" .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .fuzz dist docs/_build docs/notebooks docs/commands.md

@@ -253,6 +253,28 @@ def spark_environment(environment: Mapping[str, str] | None = None) -> SparkEnvi
     return SparkEnvironment(**said, kubernetes=f"https://{host}:{port}" if host else None)
 
 
+def store_variables(environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return what the environment says of an S3-compatible store and of who asks it: the variables AWS_* that are set.
+
+    Parameters
+    ----------
+    environment : mapping of str to str, optional
+        The variables; those of this process where it is left out.
+
+    Returns
+    -------
+    dict of str to str
+        By name; `gpdata.storage.environment` reads them.
+
+    Examples
+    --------
+    >>> store_variables({"AWS_REGION": "eu-central-1", "HOME": "/home/ada"})
+    {'AWS_REGION': 'eu-central-1'}
+    """
+    variables = os.environ if environment is None else environment
+    return {name: value for name, value in variables.items() if name.startswith("AWS_") and value}
+
+
 def memory_limit(environment: Mapping[str, str] | None = None) -> int | None:
     """Return how much memory a hub gives to a user's server, as JupyterHub tells it to what it starts (MEM_LIMIT).
 

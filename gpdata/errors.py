@@ -33,6 +33,14 @@ class LakeBusy(GpdataError, TimeoutError):
     """Another process holds the lake's lock."""
 
 
+class StorageUnreachable(GpdataError, ConnectionError):
+    """The store of objects that holds a lake or a spool does not answer, or fails."""
+
+
+class StorageRefused(GpdataError, PermissionError):
+    """The store of objects knows the caller not, or does not allow this."""
+
+
 class UnknownRun(GpdataError, LookupError):
     """No such run in this lake."""
 

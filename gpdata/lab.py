@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -22,6 +21,7 @@ from gpdata.origin import provenance
 from gpdata.overview import lab_card, standings
 from gpdata.run import Run, find_run
 from gpdata.schema import GENERATIONS, INDIVIDUALS, RUNS, STORED
+from gpdata.storage import Place
 
 _KEPT = (GENERATIONS, INDIVIDUALS)
 """What `persist` keeps; `runs` is in memory anyway, errors and genes are views of individuals."""
@@ -36,8 +36,8 @@ class Lab:
 
     Attributes
     ----------
-    path : Path
-        The lake's directory.
+    path : Path or ObjectPath
+        The lake's directory, or its place in a store.
     version : int
         Names these rows for ever; `gpdata.open(path, version=...)` brings them back.
     runs, generations, individuals, errors, genes : frame
@@ -261,7 +261,7 @@ class Lab:
 
 
 def open(
-    lake: str | Path | None = None,
+    lake: str | Place | None = None,
     runs: str | Sequence[str] | None = None,
     version: int | None = None,
     engine: Any = None,
@@ -271,7 +271,8 @@ def open(
     Parameters
     ----------
     lake : str or Path, optional
-        The lake's directory; by default what GPDATA_LAKE names, else ``lake``.
+        The lake's directory, or ``s3://bucket/prefix`` of a store that the environment names (docs/how-to/s3.md);
+        by default what GPDATA_LAKE names, else ``lake``.
     runs : str or sequence of str, optional
         Only these runs; files without them are not touched.
     version : int, optional

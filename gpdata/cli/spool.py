@@ -25,7 +25,7 @@ def spool() -> None:
 
 @spool.command()
 @lake_option
-@click.option("--spool", "directory", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR",
+@click.option("--spool", "directory", type=click.Path(path_type=Path), metavar="DIR",
               help="The spool.  [default: LAKE/spool]")  # fmt: skip
 @click.option("--keep-free", type=Bytes(), default=str(KEEP_FREE), show_default="1GiB",
               help="The mark below which the service takes nothing in.")  # fmt: skip
@@ -38,7 +38,7 @@ def status(ctx: click.Context, lake: str, directory: Path | None, keep_free: int
     """
     target = Lake.open(chosen_lake(lake))
     source = Spool(directory, disk=target.disk) if directory else target.spool()
-    found = state(target, source, Room(source.path, keep_free))
+    found = state(target, source, Room(source.room, keep_free))
     wrong = problems(found)
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(found) | {"problems": wrong}))

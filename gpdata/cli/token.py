@@ -16,6 +16,7 @@ from gpdata.cli.options import chosen_lake, lake_option
 from gpdata.errors import InvalidInput
 from gpdata.ingest.tokens import SCOPES, Tokens
 from gpdata.lake import Lake
+from gpdata.storage import local
 
 
 @click.group()
@@ -35,7 +36,9 @@ def _place(command: Callable[..., Any]) -> Callable[..., Any]:
 def _tokens(lake: str, tokens: str | None) -> Tokens:
     if tokens and lake:
         raise InvalidInput("both --tokens and --lake were given; the tokens are in one place: name one")
-    return Tokens(Path(tokens) if tokens else Lake.open(chosen_lake(lake)).path / "tokens")
+    return Tokens(
+        Path(tokens) if tokens else local(Lake.open(chosen_lake(lake)).path, "a directory of tokens") / "tokens"
+    )
 
 
 @token.command()

@@ -14,13 +14,16 @@ import msgspec
 
 from gpdata.cli.options import QUARANTINED, Bytes, chosen_lake, lake_option
 from gpdata.config import settings
-from gpdata.errors import LakeDamaged
+from gpdata.errors import InvalidInput, LakeDamaged
 from gpdata.lake import Account, Lake, Transformer
 from gpdata.lake.child import MEMORY, limit_memory, when_parent_ends
 from gpdata.lake.follow import DEADLINE, EVERY, Follower
 from gpdata.lake.maintain import Maintenance
 from gpdata.spool import Spool
 from gpdata.spool.room import KEEP_FREE, Room
+
+_PATIENCE = 30.0
+"""Seconds for which Spark's cores wait for another process that writes the lake."""
 
 
 @click.command()
@@ -36,6 +39,11 @@ from gpdata.spool.room import KEEP_FREE, Room
               help="Make no ballast, to fall back on when the disk is full, below this.")  # fmt: skip
 @click.option("--compact/--no-compact", default=True, show_default=True,
               help="With --follow: compact the lake now and then.")  # fmt: skip
+@click.option("--engine", type=click.Choice(["embedded", "spark"]), default="embedded", show_default=True,
+              help="Who reads the lines: this process, or the executors of Spark.")  # fmt: skip
+@click.option("--preset", default="local", show_default=True, metavar="NAME", help="With spark: as in gpdata.spark().")
+@click.option("--checkpoint", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+              help="With spark: its checkpoint.  [default: below LAKE/scratch]")  # fmt: skip
 @click.option("--with-parent", is_flag=True, hidden=True, help="End when standard input does.")
 @click.pass_context
 def transform(
@@ -48,6 +56,9 @@ def transform(
     memory: int,
     keep_free: int,
     compact: bool,
+    engine: str,
+    preset: str,
+    checkpoint: Path | None,
     with_parent: bool,
 ) -> None:
     """Turn what waits in a spool into a lake's tables.
@@ -61,10 +72,16 @@ def transform(
     with suppress(LakeDamaged):  # what a crash left in a log is mended below
         for table in target.tables.values():
             table.committed_batch()  # starts threads of delta-rs, which hang where they have no memory to start with
-    limit_memory(memory)
-    transformer = Transformer(target, source, batch_bytes=settings().batch_bytes, grace=grace, memory=memory)
+    if engine == "spark":
+        transformer = _on_spark(target, source, preset, checkpoint, grace=grace, memory=memory)
+    elif checkpoint is not None:
+        raise InvalidInput("--checkpoint was given without --engine spark, which alone has one; leave it out")
+    else:
+        limit_memory(memory)
+        transformer = Transformer(target, source, batch_bytes=settings().batch_bytes, grace=grace, memory=memory)
     if not follow:
-        account = transformer.run()
+        on_spark = engine == "spark"
+        account = transformer.run(wait=_PATIENCE if on_spark else None, progress=_Show() if on_spark else None)
         click.echo(_summary(account, target))
         if account.quarantined:
             ctx.exit(QUARANTINED)
@@ -77,8 +94,33 @@ def transform(
         signal.signal(number, lambda *_: stop.set())
     if with_parent:
         when_parent_ends(stop.set)
-    room = Room(target.path, keep_free, disk=target.disk)
+    room = Room(target.room, keep_free, disk=target.disk)
     Follower(transformer, room, maintenance, every=every, stop=stop, deadline=DEADLINE).run()
+
+
+def _on_spark(
+    lake: Lake, spool: Spool, preset: str, checkpoint: Path | None, *, grace: float, memory: int
+) -> Transformer:
+    """Return a transformer on a Spark session of this process; executors have the memory that Spark gives them."""
+    from gpdata.sessions import spark
+    from gpdata.sessions.stream import StreamTransformer
+
+    # What goes wrong is said once, by this command, and not again by the bridge between Python and Java.
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)
+    size = settings().batch_bytes
+    session = spark(preset)
+    return StreamTransformer(lake, session, spool, batch_bytes=size, grace=grace, memory=memory, checkpoint=checkpoint)
+
+
+class _Show:
+    """A line on standard error for each batch, with what is done so far."""
+
+    def __init__(self) -> None:
+        self._total = Account()
+
+    def __call__(self, account: Account) -> None:
+        self._total.add(account)
+        click.echo(f"transform: {self._total.lines} lines, {self._total.accepted} stored", err=True)
 
 
 def _summary(account: Account, lake: Lake) -> str:

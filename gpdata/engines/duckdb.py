@@ -11,6 +11,8 @@ from gpdata.errors import InvalidInput
 from gpdata.lake.encoding import STORAGE, TYPE_PATTERNS
 from gpdata.lake.snapshot import Snapshot
 from gpdata.schema import ERRORS, GENERATIONS, GENES, INDIVIDUALS, RUNS, Table
+from gpdata.storage import ObjectPath
+from gpdata.storage.reading import dataset
 
 _UUID = "CAST(CAST({} AS UUID) AS VARCHAR)"
 _UUIDS = f"list_transform({{}}, lambda x: {_UUID.format('x')})"
@@ -111,7 +113,12 @@ class DuckDB:
         decode = _DECODE[table.name]
         columns = ", ".join(f"{decode[name]} AS {name}" if name in decode else name for name in table.names)
         paths = snapshot.paths(table.name)
-        if paths:
+        places = [place for place in snapshot.places(table.name) if isinstance(place, ObjectPath)]
+        if places:
+            # Arrow reads from the store, and DuckDB pushes columns and filters into it: httpfs need not be had.
+            source = f"_stored_{table.name}"
+            self._connection.register(source, dataset(places, STORAGE[table.name]))
+        elif paths:
             source = f"read_parquet([{', '.join(map(_literal, paths))}], hive_partitioning = false)"
         else:
             self._connection.register(f"_no_{table.name}", STORAGE[table.name].empty_table())

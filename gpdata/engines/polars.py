@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -11,6 +12,8 @@ from gpdata.errors import InvalidInput
 from gpdata.lake.encoding import STORAGE, TYPE_PATTERNS
 from gpdata.lake.snapshot import Snapshot
 from gpdata.schema import ERRORS, GENERATIONS, GENES, INDIVIDUALS, RUNS, Table
+from gpdata.storage import ObjectPath
+from gpdata.storage.reading import polars_options
 
 _GENE_LISTS = {
     "instruction": "gene_instruction",
@@ -137,7 +140,13 @@ class Polars:
         decode = _decode()[table.name]
         paths = snapshot.paths(table.name)
         if paths:
-            frame = pl.scan_parquet(paths, glob=False, hive_partitioning=False)
+            # With no source of credentials of its own: what the environment says goes to every library alike.
+            told: dict[str, Any] = (
+                {"storage_options": polars_options(), "credential_provider": None}
+                if isinstance(snapshot.path, ObjectPath)
+                else {}
+            )
+            frame = pl.scan_parquet(paths, glob=False, hive_partitioning=False, **told)
         else:
             empty = pl.from_arrow(STORAGE[table.name].empty_table())
             assert isinstance(empty, pl.DataFrame)

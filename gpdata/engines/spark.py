@@ -13,6 +13,7 @@ from gpdata.lake.encoding import STORAGE, TYPE_PATTERNS
 from gpdata.lake.snapshot import Snapshot
 from gpdata.schema import ERRORS, GENERATIONS, GENES, INDIVIDUALS, RUNS, Table
 from gpdata.sessions.partitions import fit
+from gpdata.storage.place import hadoop_address
 
 
 def _uuid(packed: str) -> str:
@@ -114,7 +115,7 @@ class Spark:
 
     def _stored(self, table: Table, snapshot: Snapshot, runs: Sequence[str] | None) -> Any:
         decode = _DECODE[table.name]
-        paths = snapshot.paths(table.name)
+        paths = [hadoop_address(place) for place in snapshot.places(table.name)]
         schema = STORAGE[table.name]
         if paths:
             frame = self._session.read.schema(_spark_schema(schema)).parquet(*paths)

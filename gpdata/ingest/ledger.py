@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import heapq
 import logging
-import os
 import threading
 from array import array
 from bisect import bisect_left
@@ -21,12 +20,12 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from gpdata.lake import Lake
 from gpdata.lake.delta import DataFile, Table
 from gpdata.schema import GENERATIONS, RUNS
 from gpdata.spool import Damage, Key, Spool, SpoolFile
+from gpdata.storage.reading import parquet
 from gpdata.wire import KeyFinder, Rejection, identify
 
 _log = logging.getLogger(__name__)
@@ -83,7 +82,7 @@ class LakeLedger:
             pending = {file.id: file for file in self._spool.pending()}
             with self._lock:
                 tracked = set(self._files)
-            entry = max(name for name in os.listdir(self._generations.log) if name.endswith(".json"))  # noqa: PTH208
+            entry = self._generations.newest_entry()
             if entry != self._newest_entry:
                 self._read_lake()
                 self._newest_entry = entry
@@ -383,7 +382,7 @@ def _new_rows(
     """Yield the rows of the batches behind one, a row group at a time."""
     for file in table.files() if files is None else files:
         if file.batch_max > after:
-            opened = pq.ParquetFile(table.path / file.path)
+            opened = parquet(table.path / file.path)
             for rows in opened.iter_batches(columns=[*columns, "batch"]):
                 yield rows.filter(pc.greater(rows.column("batch"), after))
 

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from functools import cache
-from pathlib import Path
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -15,6 +14,7 @@ from prometheus_client.registry import Collector
 
 from gpdata.spool import Outcome, Spool, SpoolFile
 from gpdata.spool.plain_tcp import Counts
+from gpdata.storage import ObjectPath, Place
 
 _COMMIT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -85,7 +85,7 @@ class Metrics:
         """Count an answer."""
         self._requests(str(status)).inc()
 
-    def watch(self, spool: Spool, quarantine: Path, facts: Facts) -> None:
+    def watch(self, spool: Spool, quarantine: Place, facts: Facts) -> None:
         """Show the state of the spool and of the service, too."""
         self.registry.register(_State(spool, quarantine, facts))
 
@@ -95,7 +95,7 @@ class Metrics:
 
 
 class _State(Collector):
-    def __init__(self, spool: Spool, quarantine: Path, facts: Facts) -> None:
+    def __init__(self, spool: Spool, quarantine: Place, facts: Facts) -> None:
         self._spool, self._quarantine, self._facts = spool, quarantine, facts
 
     def describe(self) -> Iterable[Metric]:
@@ -152,7 +152,9 @@ def _age(pending: list[SpoolFile]) -> float:
     return 0.0
 
 
-def _entries(quarantine: Path) -> int:
+def _entries(quarantine: Place) -> int:
+    if isinstance(quarantine, ObjectPath):
+        return sum(1 for _ in quarantine.glob("*.json"))
     try:
         return sum(name.endswith(".json") for name in os.listdir(quarantine))  # noqa: PTH208
     except FileNotFoundError:  # nothing was ever quarantined

@@ -10,6 +10,7 @@ import resource
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 from gpdata.errors import InvalidInput, LakeBusy, LakeDamaged
 from gpdata.ingest.accounts import Accounts
@@ -27,6 +28,8 @@ from gpdata.spool import Disk, Key, Spool, SpoolFile
 from gpdata.spool.plain_tcp import Counts, PlainServer
 from gpdata.spool.room import Room
 from gpdata.spool.spool import is_alive
+from gpdata.storage import ObjectPath, local
+from gpdata.storage.lease import Lease
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +64,6 @@ class Service:
         self._networks = plain_networks(options)
         self.lake = Lake.create(options.lake, disk=disk)
         self.spool = Spool(options.spool, disk=self.lake.disk) if options.spool is not None else self.lake.spool()
-        self.tokens = options.tokens or self.lake.path / "tokens"
         self.metrics = Metrics()
         self._stop: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -75,7 +77,8 @@ class Service:
             except LakeDamaged:
                 self.lake.repair()
                 self.ledger.refresh()
-            self._room = Room(self.spool.path, options.keep_free, disk=self.lake.disk)
+            # Of a spool in a store: where its unfinished files lie.
+            self._room = Room(self.spool.room, options.keep_free, disk=self.spool.disk)
             who = accounts or self._accounts()
             self._intake = Intake(
                 self.spool, self.ledger, who, self._room, self.metrics, options.limits, options.bounds
@@ -109,6 +112,12 @@ class Service:
     def address(self) -> tuple[str, int]:
         """Where HTTP is listened to."""
         return self._listener.address
+
+    @property
+    def tokens(self) -> Path:
+        """The directory of tokens; never in a store, beside the lines that they protect."""
+        named = self.options.tokens
+        return named or local(self.lake.path, "what has the tokens (name it with --tokens)") / "tokens"
 
     @property
     def url(self) -> str:
@@ -221,7 +230,7 @@ class Service:
     def _accounts(self) -> Accounts:
         if self.options.hub is not None:
             return HubAccounts(self.options.hub)
-        return Tokens(self.tokens, disk=self.lake.disk)
+        return Tokens(self.tokens, disk=self.lake.disk if isinstance(self.lake.path, Path) else None)
 
     def _make_worker(self) -> Worker:
         options = self.options
@@ -294,16 +303,21 @@ class Service:
 @contextmanager
 def _only_one(spool: Spool) -> Iterator[None]:
     """Hold the spool for one service: two would not know of each other's lines."""
+    if isinstance(spool.path, ObjectPath):
+        lease = Lease(spool.path / "ingest.lock")
+        lease.acquire(lease.seconds, lambda record: _taken(spool, f"process {record.process} on {record.host}"))
+        try:
+            yield
+        finally:
+            lease.release()
+        return
     with (spool.path / "ingest.lock").open("a+b") as file:
         file.seek(0)
         before = file.read().decode(errors="replace")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise LakeBusy(
-                f"process {before or '?'} runs a service on the spool {spool.path} already; "
-                "end that one, or name another spool with --spool"
-            ) from None
+            raise LakeBusy(_taken(spool, f"process {before or '?'}")) from None
         if before.isdecimal() and (int(before) == os.getpid() or not is_alive(int(before))):
             # What a service that was killed left unfinished was never acknowledged.
             for path in (spool.path / "tmp").glob(f"{int(before):07d}-*"):
@@ -312,6 +326,10 @@ def _only_one(spool: Spool) -> Iterator[None]:
         file.write(str(os.getpid()).encode())
         file.flush()
         yield
+
+
+def _taken(spool: Spool, who: str) -> str:
+    return f"{who} runs a service on the spool {spool.path} already; end that one, or name another spool with --spool"
 
 
 def raise_descriptors() -> None:

@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from gpdata.storage import Place
+
 _log = logging.getLogger(__name__)
 
 _LIVED = 60.0
@@ -24,8 +26,8 @@ _WATCH = 1.0
 
 
 def follow_command(
-    lake: Path,
-    spool: Path,
+    lake: Place,
+    spool: Place,
     *,
     grace: float = 0.0,
     memory: int | None = None,
@@ -36,8 +38,8 @@ def follow_command(
 
     Parameters
     ----------
-    lake, spool : Path
-        The directories.
+    lake, spool : Path or ObjectPath
+        The directories, or places in a store.
     grace : float
         Seconds for which a transformed spool file is kept.
     memory : int, optional

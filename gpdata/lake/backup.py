@@ -26,6 +26,7 @@ from gpdata.lake.snapshot import take_snapshot
 from gpdata.lake.transform import Manifest
 from gpdata.lake.verify import verify
 from gpdata.spool import Damage, Spool
+from gpdata.storage import as_place, local
 
 NOTE = "backup.json"
 """Written last: a directory without it is no backup."""
@@ -112,13 +113,14 @@ def back_up(
         The lake's locks were held by others all that time.
     """
     say = progress or (lambda text: None)
+    destination = local(as_place(destination), "a backup")
     with _held(lake, destination):
         began = datetime.now(UTC)
         folder = destination / UNFINISHED
         earlier = [path / "lake" for path, note in backups(destination) if not note.faults]
-        copier = Copier(lake.path, folder / "lake", earlier[-1:])
+        copier = Copier(_at(lake), folder / "lake", earlier[-1:])
         with ExitStack() as stack:
-            with as_owner_of(lake.path):
+            with as_owner_of(_at(lake)):
                 stack.enter_context(lake.lock(wait, "compaction.lock"))
             say("copying data files")
             for table in lake.tables.values():
@@ -133,7 +135,7 @@ def back_up(
             faults = list(check_copy(Lake.open(folder / "lake")))
         note = Backup(
             made_at=began,
-            lake=str(lake.path),
+            lake=str(_at(lake)),
             version=version,
             files=copier.files,
             size=copier.size,
@@ -212,6 +214,7 @@ def restore(backup: Path, target: Path, *, progress: Callable[[str], None] | Non
     InvalidInput
         The directory is no backup, or the target holds something.
     """
+    target = local(as_place(target), "a lake that is restored")
     read_note(backup)
     must_be_empty(target)
     source = backup / "lake"
@@ -267,7 +270,7 @@ def _data(table: Table, copier: Copier) -> None:
 def _rest(lake: Lake, spool: Spool | None, copier: Copier, wait: float | None, say: Callable[[str], None]) -> int:
     """Copy what may change, and what came meanwhile, while nobody writes to the tables."""
     with ExitStack() as stack:
-        with as_owner_of(lake.path):
+        with as_owner_of(_at(lake)):
             stack.enter_context(lake.lock(wait))
             for table in lake.tables.values():
                 table.repair()  # a killed writer may have left a torn entry, and nobody has written since
@@ -282,30 +285,30 @@ def _rest(lake: Lake, spool: Spool | None, copier: Copier, wait: float | None, s
                     copier.copy(path, f"{table.name}/_delta_log/{path.name}", frozen=path.name[0] != "_")
         for source in filter(None, (lake.spool(), spool)):
             # Complete files are only ever added while the lock is held.
-            with as_owner_of(lake.path):
+            with as_owner_of(_at(lake)):
                 pending = source.pending()
             for file in pending:
-                copier.copy(file.path, f"spool/new/{file.path.name}")
+                copier.copy(local(file.path, "a backup of a spool"), f"spool/new/{file.path.name}")
         _manifests(lake, copier)
-        for path in _listed(lake, lake.quarantine.path, "*.json"):
+        for path in _listed(lake, _at(lake) / "quarantine", "*.json"):
             with suppress(FileNotFoundError):  # dropped by a person just now
                 copier.copy(path.with_suffix(".raw.zst"), f"quarantine/{path.stem}.raw.zst", frozen=True)
                 copier.copy(path, f"quarantine/{path.name}", frozen=True)
-        if (lake.path / "tokens").is_dir():
+        if (_at(lake) / "tokens").is_dir():
             copier.folder("tokens", 0o700)
-            for path in _listed(lake, lake.path / "tokens", "*"):
+            for path in _listed(lake, _at(lake) / "tokens", "*"):
                 if not path.name.endswith(".tmp"):
                     with suppress(FileNotFoundError):
                         copier.copy(path, f"tokens/{path.name}")
         with suppress(FileNotFoundError):
-            copier.copy(lake.path / "ages.json", "ages.json")
-        copier.copy(lake.path / MARKER, MARKER)
+            copier.copy(_at(lake) / "ages.json", "ages.json")
+        copier.copy(_at(lake) / MARKER, MARKER)
         return version
 
 
 def _manifests(lake: Lake, copier: Copier) -> None:
     """Copy what a batch that was broken off needs to be made again, from the spool that the copy has."""
-    for path in _listed(lake, lake.path / "manifests", "*"):
+    for path in _listed(lake, _at(lake) / "manifests", "*"):
         if path.suffix == ".json":
             manifest = msgspec.json.decode(copier.read(path), type=Manifest)
             copier.write(msgspec.json.encode(msgspec.structs.replace(manifest, spool="spool")),
@@ -314,17 +317,21 @@ def _manifests(lake: Lake, copier: Copier) -> None:
             copier.copy(path, f"manifests/{path.name}")
 
 
+def _at(lake: Lake) -> Path:
+    return local(lake.path, "a backup")
+
+
 def _listed(lake: Lake, folder: Path, pattern: str) -> list[Path]:
-    with as_owner_of(lake.path):
+    with as_owner_of(_at(lake)):
         return sorted(path for path in folder.glob(pattern) if path.is_file())
 
 
 @contextmanager
 def _held(lake: Lake, destination: Path) -> Iterator[None]:
     """Be the only one who makes a backup in a directory that is fit for it."""
-    inside, place = lake.path.resolve(), destination.resolve()
+    inside, place = _at(lake).resolve(), destination.resolve()
     if place == inside or inside in place.parents or place in inside.parents:
-        raise InvalidInput(f"backups of {lake.path} cannot be made in {destination}: one lies inside the other")
+        raise InvalidInput(f"backups of {_at(lake)} cannot be made in {destination}: one lies inside the other")
     destination.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = destination.stat()
     if found.st_mode & 0o077 or found.st_uid != os.geteuid():

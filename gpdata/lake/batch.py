@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import msgspec
 import pyarrow as pa
 
+from gpdata.lake.delta import DataFile
 from gpdata.lake.encoding import encode_generation, encode_individuals, encode_run
 from gpdata.lake.index import Index
 from gpdata.lake.lake import Lake
@@ -60,7 +62,7 @@ class Account(msgspec.Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
+class Line:
     """A line of a spool file, and what is known of it before it is read."""
 
     raw: bytes
@@ -101,43 +103,38 @@ class Batch:
         `heavy` has the positions, by file, of lines that are set aside unread: they killed the reader.
         """
         with ExitStack() as stack:
-            for chunk in _chunks(self._lines(files, heavy or {})):
-                self._chunk(chunk, stack)
+            for chunk in chunks(self._lines(files, heavy or {})):
+                self._chunk(chunk, decode_chunk(chunk), stack)
             self._commit()
 
-    def _lines(self, files: list[SpoolFile], heavy: Mapping[str, Collection[int]]) -> Iterator[_Line]:
+    def _lines(self, files: list[SpoolFile], heavy: Mapping[str, Collection[int]]) -> Iterator[Line]:
         for file in files:
             account = self.accounts[file.id] = Account()
-            meta = self._spool.meta(file)
-            for position, line in enumerate(self._spool.read(file)):
-                raw, refusal = line.raw if isinstance(line, Damage) else line, None
-                if isinstance(line, Damage):
-                    refusal = Rejection("spool_damaged", f"the spool file {file.id} is damaged here: {line.reason}")
-                elif meta is None:
-                    detail = f"the spool file {file.id} no longer says who sent this line"
-                    refusal = Rejection("spool_damaged", detail)
-                elif position in heavy.get(file.id, ()):
-                    refusal = Rejection("too_heavy", f"{REFUSALS['too_heavy']} ({len(raw):,} bytes)")
-                yield _Line(raw, refusal, meta or Meta("unknown"), position, account)
+            yield from lines_of(self._spool, file, heavy.get(file.id, ()), account)
 
-    def _chunk(self, lines: list[_Line], stack: ExitStack) -> None:
+    def _chunk(self, lines: list[Line], found: Iterable[Decoded | Rejection], stack: ExitStack) -> None:
         """Store the lines that are new, and set aside those that are refused."""
-        decoded = iter(_decode([line for line in lines if line.refusal is None]))
         accepted: list[Decoded] = []
-        for line in lines:
+        for line, each in zip(lines, found, strict=True):
             line.account.lines += 1
-            found = line.refusal or next(decoded)
-            refusal = self._judge(found, line, accepted, stack) if isinstance(found, Decoded) else found
+            refusal = self._judge(each, line, accepted, stack) if isinstance(each, Decoded) else each
             if refusal is not None:
                 line.account.quarantined += 1
                 self._quarantine(refusal, line)
         if accepted:
-            individuals = pa.concat_batches([line.individuals for line in accepted])
-            generations = pa.concat_batches([line.generation_row for line in accepted])
-            self._add(INDIVIDUALS.name, encode_individuals(individuals, self._number), stack)
-            self._add(GENERATIONS.name, encode_generation(generations, self._number), stack)
+            self._store(accepted, stack)
 
-    def _judge(self, line: Decoded, sent: _Line, accepted: list[Decoded], stack: ExitStack) -> Rejection | None:
+    def _store(self, accepted: list[Decoded], stack: ExitStack) -> None:
+        """Add the rows of lines that are new."""
+        individuals = pa.concat_batches([line.individuals for line in accepted])
+        self._add(INDIVIDUALS.name, encode_individuals(individuals, self._number), stack)
+        self._store_generations(accepted, stack)
+
+    def _store_generations(self, accepted: list[Decoded], stack: ExitStack) -> None:
+        generations = pa.concat_batches([line.generation_row for line in accepted])
+        self._add(GENERATIONS.name, encode_generation(generations, self._number), stack)
+
+    def _judge(self, line: Decoded, sent: Line, accepted: list[Decoded], stack: ExitStack) -> Rejection | None:
         """Accept a line that is new; say why where it is refused."""
         meta, account = sent.meta, sent.account
         known = self._index.run(line.run_uuid)
@@ -177,25 +174,21 @@ class Batch:
         if table not in self._missing:
             return  # committed before a crash; this is the same batch again
         if table not in self._writers:
-            self._writers[table] = stack.enter_context(
-                TableWriter(
-                    table,
-                    self._lake.tables[table].path,
-                    f"batch-{self._number:012d}.parquet",
-                    Profile(QUICK),
-                    self._lake.disk,
-                    self._lake.scratch,
-                )
-            )
+            writer = open_writer(self._lake, table, f"batch-{self._number:012d}.parquet")
+            self._writers[table] = stack.enter_context(writer)
         self._writers[table].add([rows])
 
     def _commit(self) -> None:
-        files = {table: writer.close() for table, writer in self._writers.items()}
+        files = self._files()
         for table in COMMIT_ORDER:
             if table in files:
-                self._lake.tables[table].commit("WRITE", add=[files[table]], batch=self._number)
+                self._lake.tables[table].commit("WRITE", add=files[table], batch=self._number)
 
-    def _quarantine(self, rejection: Rejection, line: _Line) -> None:
+    def _files(self) -> dict[str, list[DataFile]]:
+        """Finish the data files; return them by table, on the disk."""
+        return {table: [writer.close()] for table, writer in self._writers.items()}
+
+    def _quarantine(self, rejection: Rejection, line: Line) -> None:
         meta, numbers, position = line.meta, line.meta.line_numbers, line.position
         self._lake.quarantine.add(
             line.raw,
@@ -211,9 +204,9 @@ class Batch:
         )
 
 
-def _chunks(lines: Iterable[_Line]) -> Iterator[list[_Line]]:
+def chunks(lines: Iterable[Line]) -> Iterator[list[Line]]:
     """Yield lines in stretches that are worth reading at once."""
-    chunk: list[_Line] = []
+    chunk: list[Line] = []
     size = 0
     for line in lines:
         if chunk and size + len(line.raw) > _CHUNK_BYTES:
@@ -225,7 +218,37 @@ def _chunks(lines: Iterable[_Line]) -> Iterator[list[_Line]]:
         yield chunk
 
 
-def _decode(lines: list[_Line]) -> list[Decoded | Rejection]:
+def lines_of(
+    spool: Spool, file: SpoolFile, heavy: Collection[int], account: Account, start: int = 0, stop: int | None = None
+) -> Iterator[Line]:
+    """Yield the lines of a spool file, or those from position `start` up to `stop`, with what is known of them."""
+    meta = spool.meta(file)
+    for position, line in enumerate(islice(spool.read(file, start), stop)):
+        if position < start:
+            continue
+        raw, refusal = line.raw if isinstance(line, Damage) else line, None
+        if isinstance(line, Damage):
+            refusal = Rejection("spool_damaged", f"the spool file {file.id} is damaged here: {line.reason}")
+        elif meta is None:
+            detail = f"the spool file {file.id} no longer says who sent this line"
+            refusal = Rejection("spool_damaged", detail)
+        elif position in heavy:
+            refusal = Rejection("too_heavy", f"{REFUSALS['too_heavy']} ({len(raw):,} bytes)")
+        yield Line(raw, refusal, meta or Meta("unknown"), position, account)
+
+
+def decode_chunk(lines: list[Line]) -> Iterator[Decoded | Rejection]:
+    """Yield what each line says, or why it is refused, in their order."""
+    decoded = iter(_decode([line for line in lines if line.refusal is None]))
+    return (line.refusal or next(decoded) for line in lines)
+
+
+def open_writer(lake: Lake, table: str, name: str) -> TableWriter:
+    """Open a data file of a batch for writing."""
+    return TableWriter(table, lake.tables[table].path, name, Profile(QUICK), lake.disk, lake.scratch)
+
+
+def _decode(lines: list[Line]) -> list[Decoded | Rejection]:
     given = [(line.raw, Origin(line.meta.source, line.meta.owner, line.meta.received_at)) for line in lines]
     try:
         return decode_lines(given, _LIMITS)

@@ -13,6 +13,7 @@ import msgspec
 
 from gpdata.lake.delta import Table
 from gpdata.lake.lake import Lake
+from gpdata.storage import ObjectPath, Place, listed
 
 _DAY = 24 * 3600.0
 KEEP = 7 * _DAY
@@ -55,7 +56,7 @@ class _Ages(msgspec.Struct, frozen=True):
     seconds: dict[str, float]
 
 
-def clean(lake: Lake, keep: float = KEEP, *, moment: Moment | None = None) -> list[Path]:
+def clean(lake: Lake, keep: float = KEEP, *, moment: Moment | None = None) -> list[Place]:
     """Remove replaced files, log entries before a checkpoint, and forgotten receipts and scratch files.
 
     The caller holds the lake's lock and that of compaction: no file of a batch under way is seen then.
@@ -71,7 +72,7 @@ def clean(lake: Lake, keep: float = KEEP, *, moment: Moment | None = None) -> li
 
     Returns
     -------
-    list of Path
+    list of Path or ObjectPath
         What was removed.
     """
     moment = moment or now()
@@ -83,7 +84,7 @@ def clean(lake: Lake, keep: float = KEEP, *, moment: Moment | None = None) -> li
     removed = []
     for file, least in _useless(lake, keep):
         # A file that is written anew under its name starts anew.
-        key = f"{file.relative_to(lake.path)} {file.stat().st_mtime_ns}"
+        key = f"{str(file).removeprefix(f'{lake.path}/')} {file.stat().st_mtime_ns}"
         age = known[key] + passed if key in known else 0.0
         if age >= least:
             removed.append(file)
@@ -95,42 +96,44 @@ def clean(lake: Lake, keep: float = KEEP, *, moment: Moment | None = None) -> li
             table.settle()
     for file in removed:
         lake.disk.remove(file)
-    for folder in sorted({file.parent for file in removed}):
+    for folder in {str(file.parent): file.parent for file in removed}.values():
         lake.disk.sync_directory(folder)
     lake.disk.write(path, msgspec.json.encode(_Ages(moment, seconds)), lake.scratch)
     return removed
 
 
-def _read(path: Path) -> _Ages | None:
+def _read(path: Place) -> _Ages | None:
     try:
         return msgspec.json.decode(path.read_bytes(), type=_Ages)
     except (FileNotFoundError, msgspec.DecodeError):
         return None  # every age begins anew: files stay longer
 
 
-def _useless(lake: Lake, keep: float) -> Iterator[tuple[Path, float]]:
+def _useless(lake: Lake, keep: float) -> Iterator[tuple[Place, float]]:
     """Yield the files that nothing names any more, each with the age at which it goes."""
     for table in lake.tables.values():
         used = {file.path for file in table.files()}
-        for path in sorted(table.path.glob("*.parquet")):
+        for path in listed(table.path, "*.parquet"):
             if path.name not in used:
                 yield path, keep
         for path in _old_log(table):
             yield path, max(keep, _DAY)
-    for folder in (lake.scratch, lake.path / "receipts"):
-        for path in sorted(folder.iterdir()):
+    # A store has no unfinished files, and those beside it go with their process.
+    folders = [lake.path / "receipts"] if isinstance(lake.path, ObjectPath) else [lake.scratch, lake.path / "receipts"]
+    for folder in folders:
+        for path in listed(folder, "*"):
             if path.is_file():
                 yield path, max(keep, _DAY)
-    for path in sorted(lake.quarantine.path.glob("*.tmp")):
+    for path in listed(lake.quarantine.path, "*.tmp"):
         yield path, max(keep, _DAY)
 
 
-def _old_log(table: Table) -> Iterator[Path]:
+def _old_log(table: Table) -> Iterator[Place]:
     """Yield the entries of a log, oldest first, that are needless even where the newest checkpoint is torn."""
     checkpoints = sorted(table.log.glob("[0-9]*.checkpoint.parquet"))
     if len(checkpoints) < 2:
         return
     safe = int(checkpoints[-2].name.split(".")[0])
-    for path in sorted(table.log.glob("[0-9]*")):
+    for path in listed(table.log, "[0-9]*"):
         if int(path.name.split(".")[0]) < safe:
             yield path

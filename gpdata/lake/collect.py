@@ -14,12 +14,12 @@ from functools import cached_property
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from gpdata.lake.delta import DataFile
 from gpdata.lake.lake import Lake
 from gpdata.schema import GENERATIONS
 from gpdata.spool import Damage, Key, Spool, SpoolFile
+from gpdata.storage.reading import parquet
 from gpdata.wire import Rejection, identify
 
 _log = logging.getLogger(__name__)
@@ -116,7 +116,7 @@ class _Stored:
                     _log.error("the file %s of the lake is gone, or not as long as it was", path)
                     broken.append(file)
                 elif table.name == GENERATIONS.name:
-                    rows = pq.ParquetFile(path).read(columns=["run_uuid", "generation", "line_sha256"])
+                    rows = parquet(path).read(columns=["run_uuid", "generation", "line_sha256"])
                     rows = rows.filter(pc.is_in(rows.column("run_uuid").cast(pa.string()), pa.array(wanted)))
                     self._lines.update(_lines(rows))
         self._lines = {key: line for key, line in self._lines.items() if not any(_concerns(f, key[0]) for f in broken)}

@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from gpdata.errors import LakeDamaged
 from gpdata.lake.batch import COMMIT_ORDER
@@ -24,6 +22,8 @@ from gpdata.lake.lake import Lake
 from gpdata.lake.parquet import SEALED, Profile, TableWriter
 from gpdata.lake.same import same
 from gpdata.lake.transform import Transformer
+from gpdata.storage import Place
+from gpdata.storage.reading import parquet
 
 _WINDOW = 96 << 20
 """Bytes in memory that are sorted at a time."""
@@ -214,7 +214,7 @@ def _sorted_rows(table: Table, files: list[DataFile]) -> Iterator[pa.Table]:
 
 @dataclass(frozen=True, slots=True)
 class _RowGroup:
-    path: Path
+    path: Place
     number: int
     rows: int
     first: tuple[str, int]
@@ -225,7 +225,7 @@ class _RowGroup:
     def read(self, columns: list[str] | None = None) -> pa.Table:
         names = columns or self.schema.names
         schema = pa.schema([self.schema.field(name) for name in names])
-        return pq.ParquetFile(self.path).read_row_group(self.number, columns=names).cast(schema)
+        return parquet(self.path).read_row_group(self.number, columns=names).cast(schema)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +255,7 @@ class _Window:
 def _row_groups(table: Table, file: DataFile) -> Iterator[_RowGroup]:
     path = table.path / file.path
     schema = STORAGE[table.name]
-    meta = pq.read_metadata(path)
+    meta = parquet(path).metadata
     position = {meta.schema.column(i).path: i for i in range(meta.num_columns)}
     for number in range(meta.num_row_groups):
         group = meta.row_group(number)

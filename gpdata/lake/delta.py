@@ -7,6 +7,7 @@ of JSON (see docs/decisions/0002-own-delta-commits.md). Only the holder of the l
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -23,10 +24,11 @@ from gpdata.spool import Disk
 
 APP_ID = "gpdata"
 CHECKPOINT_EVERY = 50
-_CONFIGURATION = {
+CONFIGURATION = {
     "delta.logRetentionDuration": "interval 7 days",
     "delta.deletedFileRetentionDuration": "interval 7 days",
 }
+"""Properties of a new table."""
 _NEEDED = ("size_bytes", "num_records", "min.run_uuid", "max.run_uuid", "min.batch", "max.batch")
 """What the log says of each data file."""
 
@@ -77,7 +79,7 @@ class Table:
                 Schema.from_arrow(schema),
                 name=f"gpdata {self.name}",
                 description=description,
-                configuration=_CONFIGURATION,
+                configuration=CONFIGURATION,
             )
         for path in self.log.iterdir():
             self._disk.sync_path(path)
@@ -163,8 +165,23 @@ class Table:
             }
             for file in add
         ]
-        version = self.open().version() + 1
-        data = "".join(json.dumps(action) + "\n" for action in entry).encode()
+        remove_names = frozenset(file.path for file in remove)
+        version = self._next_version(batch, remove_names)
+        self._write_entry(version, entry)
+        if version % CHECKPOINT_EVERY == 0:
+            self.checkpoint()
+
+    def newest_entry(self) -> str:
+        """Return the name of the newest log entry: another one, where anything was committed since."""
+        return max(name for name in os.listdir(self.log) if name.endswith(".json"))  # noqa: PTH208
+
+    def _next_version(self, batch: int | None, remove: frozenset[str]) -> int:
+        """Return the version that a commit makes; the holder of the lake's lock is alone here."""
+        return self.open().version() + 1
+
+    def _write_entry(self, version: int, entry: list[dict[str, Any]]) -> None:
+        """Write the log entry of a version, durably, where there is none."""
+        data = entry_bytes(entry)
         temporary = self._scratch / f"{self.name}-{version}.json.tmp"
         with self._disk.create(temporary) as file_:
             file_.write(data)
@@ -173,8 +190,6 @@ class Table:
         self._disk.link(temporary, self.log / f"{version:020d}.json")
         self._disk.sync_directory(self.log)
         self._disk.remove(temporary)
-        if version % CHECKPOINT_EVERY == 0:
-            self.checkpoint()
 
     def checkpoint(self) -> None:
         """Sum the log up in one file, durably, so that opening the table stays quick."""
@@ -231,6 +246,11 @@ class Table:
         self._disk.rename(path, target)
         self._disk.sync_directory(self.log)
         return target
+
+
+def entry_bytes(entry: list[dict[str, Any]]) -> bytes:
+    """Return a log entry as it stands in the log: a line of JSON for each action."""
+    return "".join(json.dumps(action) + "\n" for action in entry).encode()
 
 
 def _is_entry(path: Path) -> bool:

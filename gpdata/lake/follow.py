@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from gpdata.errors import LakeBusy
+from gpdata.errors import LakeBusy, StorageRefused, StorageUnreachable
 from gpdata.lake.batch import Account
 from gpdata.lake.collect import Collector
 from gpdata.lake.maintain import Maintenance
@@ -162,6 +162,9 @@ class Follower:
             self._tell("not enough memory for a batch that is half committed; it is tried again")
             return _LONGEST
         except OSError as error:
+            if isinstance(error, (StorageUnreachable, StorageRefused)):
+                self._tell(f"{error}. Nothing is lost: it goes on once the store answers")
+                return _WAIT
             if error.errno not in FULL:
                 raise
             if self._room.release():

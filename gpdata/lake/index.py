@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from gpdata.lake.delta import Table
+from gpdata.storage import Place
+from gpdata.storage.reading import parquet
 
 
 @dataclass
@@ -71,8 +71,8 @@ def _rows(table: Table, columns: list[str], before: int) -> pa.Table:
     return rows.filter(pc.less(rows.column("batch"), before))
 
 
-def _read(path: Path, columns: list[str]) -> pa.Table:
-    return pq.ParquetFile(path).read(columns=columns).cast(pa.schema([_field(n) for n in columns]))
+def _read(path: Place, columns: list[str]) -> pa.Table:
+    return parquet(path).read(columns=columns).cast(pa.schema([_field(n) for n in columns]))
 
 
 def _field(name: str) -> pa.Field:

@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
@@ -16,46 +16,54 @@ import msgspec
 from gpdata.errors import InvalidInput, LakeBusy, LakeDamaged, LakeTooNew, NotALake
 from gpdata.lake.delta import Table
 from gpdata.lake.encoding import STORAGE
+from gpdata.lake.objects import ObjectTable
 from gpdata.schema import SCHEMA_VERSION, STORED
 from gpdata.spool import Disk, Quarantine, Spool
+from gpdata.spool.object_disk import disk_of
+from gpdata.storage import ObjectPath, Place, as_place
+from gpdata.storage.lease import Lease, Seen, holder
 
 MARKER = "gpdata.json"
+WRITING = "lock"
+"""The lock of those who commit."""
 _FORMAT = "gpdata lake"
 _POLL = 0.05
 _LOCKS = {
     "lock": "is being written",
     "compaction.lock": "is being compacted",
     "follow.lock": "is being followed",
+    "stream.lock": "is being fed through Spark",
 }
 _FOLDERS = {"spool", "scratch", "manifests", "receipts", "quarantine", "tokens"}
 _OWN = frozenset({MARKER, "ballast", "ages.json", *_FOLDERS, *_LOCKS, *(t.name for t in STORED)})
 
 
 class Lake:
-    """A lake on a file system of this machine.
+    """A lake on a file system of this machine, or below a prefix of a bucket.
 
     Use `Lake.open` or `Lake.create`; the constructor checks nothing.
 
     Attributes
     ----------
-    path : Path
-        The lake's directory.
+    path : Path or ObjectPath
+        The lake's directory, or its prefix.
     runs, generations, individuals : Table
         The Delta tables.
     quarantine : Quarantine
         What could not become rows.
     """
 
-    def __init__(self, path: Path, disk: Disk) -> None:
+    def __init__(self, path: Place, disk: Disk) -> None:
         self.path = path
         self.disk = disk
-        self.scratch = path / "scratch"
-        self.tables = {table.name: Table(path / table.name, disk, self.scratch) for table in STORED}
+        self.scratch = disk.scratch(path / "scratch")
+        self.tables: Mapping[str, Table] = {t.name: _table(path / t.name, disk, self.scratch) for t in STORED}
         self.quarantine = Quarantine(path / "quarantine", disk=disk)
+        self._seen: dict[ObjectPath, Seen] = {}
 
     @classmethod
-    def open(cls, path: str | Path, *, disk: Disk | None = None) -> Self:
-        """Open a lake that exists.
+    def open(cls, path: str | Place, *, disk: Disk | None = None) -> Self:
+        """Open a lake that exists: at a path of this machine, or at ``s3://bucket/prefix``.
 
         Raises
         ------
@@ -64,12 +72,13 @@ class Lake:
         LakeTooNew
             Its schema is newer than this gpdata's.
         """
-        lake = cls(Path(path).absolute(), disk or Disk())
+        place = as_place(path)
+        lake = cls(place, disk or disk_of(place))
         lake._check()
         return lake
 
     @classmethod
-    def create(cls, path: str | Path, *, disk: Disk | None = None) -> Self:
+    def create(cls, path: str | Place, *, disk: Disk | None = None) -> Self:
         """Open a lake, or make one where there is none.
 
         Raises
@@ -77,15 +86,25 @@ class Lake:
         InvalidInput
             The path is a file, or a directory that holds something else.
         """
-        lake = cls(Path(path).absolute(), disk or Disk())
-        if not (lake.path / MARKER).exists():
+        place = as_place(path)
+        lake = cls(place, disk or disk_of(place))
+        if not _has_marker(place):
             lake._make()
         lake._check()
         return lake
 
+    @property
+    def room(self) -> Path:
+        """The directory whose file system must have room for a batch."""
+        return self.scratch if isinstance(self.path, ObjectPath) else self.path
+
     def spool(self) -> Spool:
         """Return the lake's own spool, which Recorder and import write."""
         return Spool(self.path / "spool", disk=self.disk)
+
+    def spool_at(self, name: str) -> Spool:
+        """Return the spool that a manifest names: below the lake, or by its whole path or address."""
+        return Spool(as_place(name) if is_whole(name) else self.path / name, disk=self.disk)
 
     @contextmanager
     def lock(self, wait: float | None = None, name: str = "lock") -> Iterator[None]:
@@ -96,13 +115,17 @@ class Lake:
         wait : float, optional
             Seconds to wait for another holder; for ever by default, 0 to try once.
         name : str
-            Another lock than that of writing: `compaction.lock`, or `follow.lock`.
+            Another lock than that of writing: `compaction.lock`, `follow.lock`, or `stream.lock`.
 
         Raises
         ------
         LakeBusy
             Another process held the lock all that time.
         """
+        if isinstance(self.path, ObjectPath):
+            with self._lease(self.path / name, wait, name):
+                yield
+            return
         deadline = None if wait is None else time.monotonic() + wait
         with (self.path / name).open("a+b") as file:
             while True:
@@ -112,10 +135,7 @@ class Lake:
                 except BlockingIOError:
                     if deadline is not None and time.monotonic() >= deadline:
                         file.seek(0)
-                        raise LakeBusy(
-                            f"the lake {self.path} {_LOCKS[name]} by process {file.read().decode() or '?'}; "
-                            "what was recorded is safe in the spool: wait for that process, or try again"
-                        ) from None
+                        raise LakeBusy(self._busy(name, f"process {file.read().decode() or '?'}")) from None
                     time.sleep(_POLL)
             with suppress(OSError):  # on a full disk the lock is held all the same; the number is for people
                 os.ftruncate(file.fileno(), 0)
@@ -129,7 +149,10 @@ class Lake:
                 table.repair()
 
     def holder(self, name: str = "lock") -> int | None:
-        """Return the process that holds a lock now; None where none does."""
+        """Return the process that holds a lock now, of whatever machine; None where none does."""
+        if isinstance(self.path, ObjectPath):
+            found = holder(self.path / name)
+            return None if found is None else found.process
         try:
             with (self.path / name).open("rb") as file:
                 try:
@@ -139,6 +162,37 @@ class Lake:
         except FileNotFoundError:
             pass
         return None
+
+    @contextmanager
+    def _lease(self, place: ObjectPath, wait: float | None, name: str) -> Iterator[None]:
+        """Hold a lock that is an object; that of writing keeps every earlier holder from committing."""
+        tables = [table for table in self.tables.values() if isinstance(table, ObjectTable)]
+        lease = Lease(place, least_epoch=lambda: max(table.epoch() for table in tables), seen=self._seen)
+        lease.acquire(wait, lambda record: self._busy(name, f"process {record.process} on {record.host}"))
+        try:
+            if name == WRITING:
+                for table in tables:
+                    if lease.stolen:
+                        table.fence(lease)
+                    table.lease = lease
+            yield
+        finally:
+            if name == WRITING:
+                for table in tables:
+                    table.lease = None
+            lease.release()
+
+    def still_mine(self) -> None:
+        """Raise where the lock of writing, which the caller holds, may be another's by now; on a disk it cannot be."""
+        for table in self.tables.values():
+            if isinstance(table, ObjectTable) and table.lease is not None:
+                table.lease.check()
+
+    def _busy(self, name: str, who: str) -> str:
+        return (
+            f"the lake {self.path} {_LOCKS[name]} by {who}; "
+            "what was recorded is safe in the spool: wait for that process, or try again"
+        )
 
     def _make(self) -> None:
         if self.path.exists():
@@ -163,7 +217,9 @@ class Lake:
 
     def _check(self) -> None:
         try:
-            marker = msgspec.json.decode((self.path / MARKER).read_bytes())
+            place = self.path / MARKER
+            content = place.read_at_once() if isinstance(place, ObjectPath) else place.read_bytes()
+            marker = msgspec.json.decode(content)
             version = marker["schema_version"] if marker["format"] == _FORMAT else None
         except (FileNotFoundError, NotADirectoryError):
             raise NotALake(_not_a_lake(self.path)) from None
@@ -179,7 +235,31 @@ class Lake:
             )
 
 
-def _not_a_lake(path: Path) -> str:
+def is_whole(name: str) -> bool:
+    """Whether the name of a spool says all of where it is."""
+    return "://" in name or Path(name).is_absolute()
+
+
+def _table(place: Place, disk: Disk, scratch: Path) -> Table:
+    return ObjectTable(place, disk, scratch) if isinstance(place, ObjectPath) else Table(place, disk, scratch)
+
+
+def _has_marker(place: Place) -> bool:
+    marker = place / MARKER
+    if not isinstance(marker, ObjectPath):
+        return marker.exists()
+    try:
+        return bool(marker.read_at_once())
+    except FileNotFoundError:
+        return False
+
+
+def _not_a_lake(path: Place) -> str:
+    if isinstance(path, ObjectPath) and not path.exists():
+        return (
+            f"there is no lake at {path}: nothing lies below that prefix. Check AWS_ENDPOINT_URL, name a lake that is "
+            f"there, or make one with 'gpdata import FILE --lake {path}' or gpdata.Recorder"
+        )
     if not path.exists():
         return (
             f"there is no lake at {path}: the directory does not exist. Name one that is there, or "

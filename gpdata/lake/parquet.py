@@ -20,6 +20,7 @@ from gpdata.lake.delta import DataFile
 from gpdata.lake.encoding import STORAGE
 from gpdata.schema import GENERATIONS, INDIVIDUALS, RUNS
 from gpdata.spool import Disk
+from gpdata.storage import Place, fresh
 
 ROW_GROUP = 20_000
 """Rows of a row group: at 2,000 files grow by a third, above 20,000 no smaller and scans coarser."""
@@ -77,10 +78,10 @@ class TableWriter:
     ----------
     table : str
         The table's name.
-    directory : Path
+    directory : Path or ObjectPath
         The table's directory.
     name : str
-        The file's name, final once `close` returns.
+        The file's name, final once `close` returns; in an object store with something that makes it unique.
     profile : Profile
         Compression effort.
     disk : Disk
@@ -89,8 +90,8 @@ class TableWriter:
         Where the unfinished file lies.
     """
 
-    def __init__(self, table: str, directory: Path, name: str, profile: Profile, disk: Disk, scratch: Path) -> None:
-        self._target = directory / name
+    def __init__(self, table: str, directory: Place, name: str, profile: Profile, disk: Disk, scratch: Path) -> None:
+        self._target = fresh(directory / name)
         self._temporary = scratch / f"{table}-{name}.tmp"
         self._disk = disk
         self._profile = profile
@@ -158,7 +159,7 @@ class TableWriter:
         size = file.tell()
         file.close()
         self._file = None
-        self._disk.rename(self._temporary, self._target)
+        self._disk.publish(self._temporary, self._target)
         self._disk.sync_directory(self._target.parent)
         return replace(self._found, path=self._target.name, size=size)
 

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from gpdata.lake.encoding import STORAGE
 from gpdata.lake.snapshot import Snapshot
 from gpdata.schema import GENERATIONS, RUNS, arrow_schema
+from gpdata.storage.reading import parquet
 
 
 def runs_table(snapshot: Snapshot, runs: Sequence[str] | None = None) -> pa.Table:
@@ -99,7 +99,7 @@ def read_rows(snapshot: Snapshot, table: str, columns: list[str], runs: Sequence
         Only rows of these runs.
     """
     schema = pa.schema([STORAGE[table].field(name) for name in columns])
-    parts = [pq.ParquetFile(path).read(columns=columns).cast(schema) for path in snapshot.paths(table)]
+    parts = [parquet(place).read(columns=columns).cast(schema) for place in snapshot.places(table)]
     rows = pa.concat_tables(parts) if parts else schema.empty_table()
     keep = pc.less_equal(rows.column("batch"), snapshot.version)
     if runs is not None:

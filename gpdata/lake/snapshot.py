@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from gpdata.errors import UnknownVersion
 from gpdata.lake.delta import DataFile
 from gpdata.lake.lake import Lake
 from gpdata.schema import GENERATIONS, STORED
+from gpdata.storage import Place
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Snapshot:
 
     Attributes
     ----------
-    path : Path
+    path : Path or ObjectPath
         The lake's directory.
     version : int
         The greatest batch that belongs to the snapshot; it names the same rows for ever, whatever is
@@ -27,13 +27,17 @@ class Snapshot:
         The files of each stored table that can hold rows of the snapshot.
     """
 
-    path: Path
+    path: Place
     version: int
     files: Mapping[str, tuple[DataFile, ...]]
 
     def paths(self, table: str) -> list[str]:
-        """Return the absolute paths of a table's files."""
-        return [str(self.path / table / file.path) for file in self.files[table]]
+        """Return the absolute paths of a table's files, or their addresses."""
+        return [str(place) for place in self.places(table)]
+
+    def places(self, table: str) -> list[Place]:
+        """Return where a table's files are."""
+        return [self.path / table / file.path for file in self.files[table]]
 
     def mixed(self, table: str) -> bool:
         """Whether some of the files hold rows of later batches too, to be filtered by `batch <= version`."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from pathlib import Path
 
 import msgspec
 
 from gpdata.lake.lake import Lake
 from gpdata.spool import Spool
 from gpdata.spool.room import Room
+from gpdata.storage import Place
 
 LATE = 60.0
 """Seconds after which a file that waits is a sign that something is wrong."""
@@ -109,7 +109,7 @@ def problems(found: State) -> list[str]:
     return wrong
 
 
-def _ages(paths: Iterable[Path], now: float) -> Iterable[float]:
+def _ages(paths: Iterable[Place], now: float) -> Iterable[float]:
     for path in paths:
         try:
             yield max(0.0, now - path.stat().st_mtime)

@@ -17,7 +17,6 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import msgspec
 
@@ -28,6 +27,7 @@ from gpdata.lake.lake import Lake
 from gpdata.lake.trial import heavy_lines
 from gpdata.schema import GENERATIONS, RUNS
 from gpdata.spool import Spool, SpoolFile
+from gpdata.storage import ObjectPath, Place, listed
 
 _log = logging.getLogger(__name__)
 
@@ -175,7 +175,8 @@ class Transformer:
         number = 1 + max(table.committed_batch() for table in self.lake.tables.values())
         manifest = Manifest(number, self._spool_name(self.spool), tuple(file.id for file in files))
         self._unmark(number)
-        self._write(manifest)
+        self.lake.still_mine()
+        self.lake.disk.write_new(self._manifest(number), msgspec.json.encode(manifest), self.lake.scratch)
         return self._try(self.spool, manifest, files)
 
     def _recover(self) -> Account:
@@ -184,7 +185,7 @@ class Transformer:
             table.repair()
         self.spool.sweep()
         total = Account()
-        while paths := sorted((self.lake.path / "manifests").glob("*.json")):
+        while paths := listed(self.lake.path / "manifests", "*.json"):
             try:
                 total.add(self._resume(paths[0]))
             except MemoryError:
@@ -194,9 +195,9 @@ class Transformer:
                 # The try is counted: what is left of the batch after some more can be made.
         return total
 
-    def _resume(self, path: Path) -> Account:
+    def _resume(self, path: Place) -> Account:
         manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
-        spool = Spool(self.lake.path / manifest.spool, disk=self.lake.disk)
+        spool = self.lake.spool_at(manifest.spool)
         files = [spool.file(id_) for id_ in manifest.files]
         present = [file for file in files if file is not None]
         committed = self._committed(manifest)
@@ -249,8 +250,8 @@ class Transformer:
                 self.lake.disk.remove(mark)
             raise
 
-    def _marks(self, number: int) -> list[Path]:
-        return sorted((self.lake.path / "manifests").glob(f"{number:012d}.*.try"))
+    def _marks(self, number: int) -> list[Place]:
+        return listed(self.lake.path / "manifests", f"{number:012d}.*.try")
 
     def _unmark(self, number: int) -> None:
         for mark in self._marks(number):
@@ -262,7 +263,7 @@ class Transformer:
             tables = self.lake.tables
             self._index = Index(tables[RUNS.name], tables[GENERATIONS.name], before=number)
         index, self._index = self._index, None  # a batch that fails leaves no trace in the index
-        batch = Batch(self.lake, spool, number, index)
+        batch = self._batch(spool, manifest, index)
         batch.make(files, manifest.heavy)
         for file in files:
             meta = spool.meta(file)
@@ -277,7 +278,12 @@ class Transformer:
             total.add(account)
         return total
 
+    def _batch(self, spool: Spool, manifest: Manifest, index: Index) -> Batch:
+        """Return what makes the batch: here, in this process."""
+        return Batch(self.lake, spool, manifest.batch, index)
+
     def _finish(self, spool: Spool, number: int, ids: list[str] | tuple[str, ...]) -> None:
+        self.lake.still_mine()
         if self.grace > 0:
             spool.retire(ids)
         else:
@@ -308,15 +314,18 @@ class Transformer:
             self.lake.disk.remove(self._suspects_file)
 
     @property
-    def _suspects_file(self) -> Path:
+    def _suspects_file(self) -> Place:
         return self.lake.path / "manifests" / "suspects"
 
     def _spool_name(self, spool: Spool) -> str:
-        path = spool.path.absolute()
-        return os.path.relpath(path, self.lake.path) if path.is_relative_to(self.lake.path) else str(path)
+        path, lake = spool.path.absolute(), self.lake.path
+        if isinstance(path, ObjectPath) or isinstance(lake, ObjectPath):
+            inside = isinstance(path, ObjectPath) and path.is_relative_to(lake)
+            return str(path.relative_to(lake)) if isinstance(path, ObjectPath) and inside else str(path)
+        return os.path.relpath(path, lake) if path.is_relative_to(lake) else str(path)
 
-    def _manifest(self, number: int) -> Path:
+    def _manifest(self, number: int) -> Place:
         return self.lake.path / "manifests" / f"{number:012d}.json"
 
-    def _receipt(self, id_: str) -> Path:
+    def _receipt(self, id_: str) -> Place:
         return self.lake.path / "receipts" / f"{id_}.json"

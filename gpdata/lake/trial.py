@@ -21,6 +21,7 @@ from gpdata.lake.child import MEMORY, limit_memory, when_parent_ends
 from gpdata.lake.lake import Lake
 from gpdata.spool import Damage, Disk, Meta, Spool, SpoolFile
 from gpdata.spool.room import FULL
+from gpdata.storage import Place, as_place
 
 _SHARE = 0.75
 """Of the memory that the transform has: it holds rows of other lines beside those of the line it reads."""
@@ -111,11 +112,11 @@ class _Unsynced(Disk):
         """Bring nothing to the disk."""
         file.flush()
 
-    def sync_path(self, path: Path) -> None:
+    def sync_path(self, path: Place) -> None:
         """Bring nothing to the disk."""
 
 
-def _try(file: Path, scratch: Path, start: int, alone: bool, memory: int) -> None:
+def _try(file: Place, scratch: Path, start: int, alone: bool, memory: int) -> None:
     """Make rows of the lines from `start` on; write to standard output how far it got."""
     # Imported here, because the transform starts trials.
     from gpdata.lake.transform import Transformer
@@ -158,7 +159,7 @@ def main() -> None:
     file, scratch, start, alone, memory = sys.argv[1:]
     when_parent_ends(lambda: os._exit(1))
     try:
-        _try(Path(file), Path(scratch), int(start), alone == "1", int(memory))
+        _try(as_place(file), Path(scratch), int(start), alone == "1", int(memory))
     except OSError as error:
         if error.errno not in FULL:
             raise

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from gpdata.errors import LakeDamaged
 from gpdata.lake.delta import DataFile, Table
@@ -18,6 +17,8 @@ from gpdata.lake.encoding import STORAGE
 from gpdata.lake.lake import Lake
 from gpdata.lake.snapshot import take_snapshot
 from gpdata.schema import GENERATIONS, INDIVIDUALS, RUNS, STORED
+from gpdata.storage import listed
+from gpdata.storage.reading import parquet
 
 Key = tuple[str, int]
 
@@ -60,7 +61,7 @@ def verify(lake: Lake, *, progress: Callable[[str], None] | None = None) -> Iter
             yield from check.file(lake.tables[table.name], file, snapshot.version)
     yield from check.across()
     yield from _quarantine(lake)
-    for path in sorted((lake.path / "manifests").glob("*.json")):
+    for path in listed(lake.path / "manifests", "*.json"):
         yield Finding("note", "manifests", f"batch {int(path.stem)} is unfinished; the next writer finishes it")
     if waiting := len(lake.spool().pending()):
         yield Finding("note", "spool", f"{waiting} files wait to be transformed; 'gpdata compact' does it now")
@@ -80,11 +81,11 @@ class _Check:
         try:
             if path.stat().st_size != file.size:
                 yield Finding("error", where, f"has {path.stat().st_size} bytes; the log says {file.size}")
-            parquet = pq.ParquetFile(path)
+            opened = parquet(path)
             schema = STORAGE[table.name]
             rows = 0
-            for number in range(parquet.num_row_groups):
-                group = parquet.read_row_group(number, columns=schema.names).cast(schema)
+            for number in range(opened.num_row_groups):
+                group = opened.read_row_group(number, columns=schema.names).cast(schema)
                 group.validate(full=True)
                 rows += group.num_rows
                 for what in self._group(table.name, group.filter(pc.less_equal(group.column("batch"), version))):

@@ -12,7 +12,6 @@ import json
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import matplotlib
@@ -50,7 +49,7 @@ _MOST_RUNS = 200
 class Lab(Protocol):
     """What the report reads: the frames of `gpdata.open`, and where they come from."""
 
-    path: Path
+    path: Any
     version: int
     runs: Any
     generations: Any

@@ -7,7 +7,6 @@ import os
 import secrets
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,6 +14,8 @@ import msgspec
 from gpdata.errors import InvalidInput, near
 from gpdata.spool import zstd
 from gpdata.spool.disk import Disk
+from gpdata.spool.object_disk import disk_of
+from gpdata.storage import Place, as_place, listed
 
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -37,9 +38,10 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
 class Quarantine:
     """A directory of quarantined bytes: `ID.raw.zst` and, written last, `ID.json`."""
 
-    def __init__(self, path: Path, *, disk: Disk | None = None) -> None:
-        self.path = Path(path)
-        self.disk = disk or Disk()
+    def __init__(self, path: Place, *, disk: Disk | None = None) -> None:
+        self.path = as_place(path)
+        self.disk = disk or disk_of(self.path)
+        self._scratch = self.disk.scratch(self.path)
 
     def add(self, raw: bytes | Iterable[bytes], *, code: str, detail: str, **known: Any) -> Entry:
         """Keep bytes with their reason, durably.
@@ -62,7 +64,7 @@ class Quarantine:
         """
         self.disk.make_directory(self.path)
         identity, content, size = hashlib.sha256(code.encode() + b"\n"), hashlib.sha256(), 0
-        temporary = self.path / f"{os.getpid()}-{secrets.token_hex(4)}.tmp"
+        temporary = self._scratch / f"{os.getpid()}-{secrets.token_hex(4)}.tmp"
         try:
             with self.disk.create(temporary) as file:
                 with zstd.ZstdFile(file, "wb", options=zstd.CHECKED) as compressed:
@@ -81,7 +83,7 @@ class Quarantine:
             self.disk.rename(temporary, self._raw(id_))
             # Two names of one directory may come to the disk in any order; an entry has its bytes.
             self.disk.sync_directory(self.path)
-            self.disk.write(path, msgspec.json.encode(entry), self.path)
+            self.disk.write(path, msgspec.json.encode(entry), self._scratch)
             return entry
         finally:
             self.disk.remove(temporary)
@@ -89,7 +91,7 @@ class Quarantine:
     def entries(self) -> Iterator[Entry]:
         """Yield every entry, ordered by id."""
         if self.path.is_dir():
-            for path in sorted(self.path.glob("*.json")):
+            for path in listed(self.path, "*.json"):
                 yield self._read(path)
 
     def entry(self, id_: str) -> Entry:
@@ -120,11 +122,11 @@ class Quarantine:
         self.disk.sync_directory(self.path)
         self.disk.remove(self._raw(entry.id))
 
-    def _read(self, path: Path) -> Entry:
+    def _read(self, path: Place) -> Entry:
         return msgspec.json.decode(path.read_bytes(), type=Entry)
 
-    def _entry(self, id_: str) -> Path:
+    def _entry(self, id_: str) -> Place:
         return self.path / f"{id_}.json"
 
-    def _raw(self, id_: str) -> Path:
+    def _raw(self, id_: str) -> Place:
         return self.path / f"{id_}.raw.zst"

@@ -26,6 +26,8 @@ from gpdata.spool import zstd
 from gpdata.spool.disk import Disk
 from gpdata.spool.frames import QUICK, Damage, Note, frame, frames
 from gpdata.spool.meta import Key, Meta, before, behind, read_meta
+from gpdata.spool.object_disk import ObjectDisk, disk_of
+from gpdata.storage import ObjectPath, Place, as_place
 
 _SUFFIX = ".ndjson.zst"
 _FOLDERS = ("tmp", "new", "done", "trash")
@@ -39,7 +41,7 @@ class SpoolFile:
     """A complete spool file."""
 
     id: str
-    path: Path
+    path: Place
     size: int
     """Bytes as they lie on the disk."""
 
@@ -49,23 +51,30 @@ class Spool:
 
     Parameters
     ----------
-    path : Path
-        The directory; made where it is missing.
+    path : Path or ObjectPath
+        The directory, made where it is missing, or a prefix of a bucket.
     disk : Disk, optional
         The file system; the real one by default.
     clock : callable, optional
         Nanoseconds since the epoch; names and orders files.
     """
 
-    def __init__(self, path: Path, *, disk: Disk | None = None, clock: Callable[[], int] = time.time_ns) -> None:
-        self.path = Path(path)
-        self.disk = disk or Disk()
+    def __init__(self, path: Place, *, disk: Disk | None = None, clock: Callable[[], int] = time.time_ns) -> None:
+        self.path = as_place(path)
+        # A lake and its spool may lie in different places.
+        self.disk = disk if disk is not None and _fits(disk, self.path) else disk_of(self.path)
+        self.tmp = self.disk.scratch(self.path / "tmp")
         self._clock = clock
         self._newest: int | None = None
         self._naming = threading.Lock()
-        for folder in _FOLDERS:
+        for folder in () if isinstance(self.path, ObjectPath) else _FOLDERS:
             if not (self.path / folder).is_dir():
                 self.disk.make_directory(self.path / folder)
+
+    @property
+    def room(self) -> Path:
+        """The directory whose file system must have room for what comes in."""
+        return self.tmp if isinstance(self.path, ObjectPath) else self.path
 
     def writer(self, meta: Meta) -> SpoolWriter:
         """Open a new spool file for writing.
@@ -169,6 +178,11 @@ class Spool:
 
     def collect(self, ids: Iterable[str]) -> None:
         """Remove files whose every line is stored elsewhere for good: rename, make durable, then unlink."""
+        if isinstance(self.path, ObjectPath):
+            for id_ in ids:  # an object goes at once, and no rename could come first
+                self.disk.remove(self._path("new", id_))
+                self.disk.remove(self._path("done", id_))
+            return
         trash = self.path / "trash"
         moved = []
         for id_ in ids:
@@ -187,6 +201,8 @@ class Spool:
 
     def sweep(self, *, older_than: float = 24 * 3600.0) -> None:
         """Finish interrupted collections, and remove what writers that are gone left unfinished long ago."""
+        if isinstance(self.path, ObjectPath):
+            return  # nothing is left there: an object goes at once, and unfinished files lie elsewhere
         for path in (self.path / "trash").iterdir():
             self.disk.remove(path)
         limit = self._clock() / 1e9 - older_than
@@ -203,7 +219,7 @@ class Spool:
                     found.append(SpoolFile(path.name.removesuffix(_SUFFIX), path, path.stat().st_size))
         return sorted(found, key=lambda file: file.id)
 
-    def _path(self, folder: str, id_: str) -> Path:
+    def _path(self, folder: str, id_: str) -> Place:
         return self.path / folder / (id_ + _SUFFIX)
 
 
@@ -216,7 +232,7 @@ class SpoolWriter:
     def __init__(self, spool: Spool, meta: Meta) -> None:
         self._spool = spool
         self._meta = meta
-        self._path = spool.path / "tmp" / f"{os.getpid():07d}-{secrets.token_hex(8)}{_SUFFIX}"
+        self._path = spool.tmp / f"{os.getpid():07d}-{secrets.token_hex(8)}{_SUFFIX}"
         self._file: BinaryIO | None = spool.disk.create(self._path)
         self._compressor: zstd.ZstdCompressor | None = None
         self._begun: int | None = None
@@ -327,7 +343,7 @@ class SpoolWriter:
         self._file = None
         id_ = spool.next_id()
         target = spool.path / "new" / (id_ + _SUFFIX)
-        spool.disk.rename(self._path, target)
+        spool.disk.publish(self._path, target)
         spool.disk.sync_directory(target.parent)
         return SpoolFile(id_, target, self._size)
 
@@ -353,16 +369,20 @@ def is_alive(process: int) -> bool:
     return True
 
 
-def _writer_is_alive(path: Path) -> bool:
+def _writer_is_alive(path: Place) -> bool:
     """Whether the process that a file of `tmp/` is named for lives; the clock may be wrong about the file's age."""
     process = path.name.partition("-")[0]
     return process.isdecimal() and is_alive(int(process))
 
 
-def _hashes(path: Path) -> Iterator[str]:
+def _fits(disk: Disk, place: Place) -> bool:
+    return isinstance(disk, ObjectDisk) == isinstance(place, ObjectPath)
+
+
+def _hashes(path: Place) -> Iterator[str]:
     """Yield the hash of each line of a file; raises where it is damaged."""
     found = hashlib.sha256()
-    with zstd.ZstdFile(path) as opened:
+    with path.open("rb") as file, zstd.ZstdFile(file) as opened:
         while piece := opened.read(_PIECE):
             *ends, rest = piece.split(b"\n")
             for end in ends:

@@ -95,7 +95,7 @@ class Outbox:
 
     def empty(self) -> bool:
         """Say whether nothing waits."""
-        with os.scandir(self.spool.path / "new") as entries:
+        with os.scandir(self.path / "spool" / "new") as entries:
             return next(entries, None) is None
 
     def busy(self) -> bool:

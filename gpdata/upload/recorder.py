@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self, SupportsIndex
 from gpdata.config import settings
 from gpdata.errors import InvalidInput, near
 from gpdata.schema import OUTCOMES
+from gpdata.storage import Place
 from gpdata.upload import line
 from gpdata.upload.embedded import Embedded
 from gpdata.upload.plain import Plain
@@ -157,7 +158,8 @@ class Recorder:
         }
         self._config = line.encode({**{k: v for k, v in run.items() if v is not None}, "argmap": argmap})
         self._transport: Embedded | Remote
-        if "://" in str(lake) or str(lake).startswith(("https:/", "http:/")):
+        in_a_store = str(lake).startswith("s3:/")
+        if not in_a_store and ("://" in str(lake) or str(lake).startswith(("https:/", "http:/"))):
             if owner is not None:
                 raise InvalidInput(
                     f"owner is {owner!r}, but a server knows the owner by the token; leave owner out, "
@@ -171,7 +173,7 @@ class Recorder:
             self._transport = Embedded(lake, owner=owner, transform_every=transform_every)
         self._last: tuple[int, str] | None = None
         self._closed = False
-        self.lake: Path | str = self._transport.place
+        self.lake: Place | str = self._transport.place
         self.account = self._transport.account
 
     @property
