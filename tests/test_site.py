@@ -27,7 +27,7 @@ RUN = [
     *sorted((DOCS / "coming-from").glob("*.md")),
 ]
 RUN = [page for page in RUN if any(block.runs for block in pages.blocks(page))]
-APART = {"spark.md"}
+APART = {"spark.md", "slow-jobs.md", "ingest-on-spark.md"}
 """A page that starts a Java machine runs in a process of its own, which ends it."""
 CITES = re.compile(r"^References\n-{3,}|^Source: ", re.MULTILINE)
 OF_PICTURES = {"write_dot"}

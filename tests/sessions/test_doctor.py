@@ -37,6 +37,7 @@ def nothing_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("JAVA_HOME", raising=False)
     # A session of other tests may live in this process; these ask about what is to be started.
     monkeypatch.setattr("gpdata.sessions.session.live", lambda: None)
+    monkeypatch.setattr("gpdata.sessions.session._made", [])  # or it would end that of other tests
 
 
 def found(diagnosis: Diagnosis, check: str) -> Finding:

@@ -84,6 +84,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         if name.startswith(("SPARK_", "GPDATA_SPARK", "KUBERNETES_", "GPDATA_POD")):
             monkeypatch.delenv(name)
     monkeypatch.setattr("gpdata.sessions.session.live", lambda: None)
+    monkeypatch.setattr("gpdata.sessions.session._made", [])  # or it would end that of other tests
     (tmp_path / ACCOUNT).mkdir(parents=True)
     (tmp_path / ACCOUNT / "token").write_text("right\n")
     return tmp_path
