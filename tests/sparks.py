@@ -15,6 +15,9 @@ import gpdata
 from gpdata.sessions import conf_directory
 from gpdata.sessions.java import find_java_home
 
+# Connect's client takes part in every fork of the process, and ends the child of a test that forks by itself.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
+
 MEMORY = "2g"
 MASTER = os.environ.get("GPDATA_TEST_MASTER", "local[2]")
 """Where the sessions of the tests compute; of tests/sessions/test_standalone.py, a cluster."""
