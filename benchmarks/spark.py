@@ -73,18 +73,10 @@ def contests(lab: Any, session: Any, run: str) -> Iterator[Contest]:
     yield asked(
         "instruction_frequency",
         by_hand.INSTRUCTION_FREQUENCY,
-        lambda: (
-            gp.instruction_frequency(lab.genes, runs, by=BY)
-            .groupBy(BY, "instruction")
-            .agg({"genes": "sum", "runs": "max"})
-        ),
+        lambda: gp.instruction_frequency(lab.genes, runs, by=BY),
     )
     best = partial(gp.winner, individuals, generations, run=run)
-    yield asked(
-        "winner",
-        by_hand.winner(run),
-        lambda: best().select("run_uuid", "generation", "location", "total_error"),
-    )
+    yield asked("winner", by_hand.winner(run), lambda: best().select("run_uuid", "generation", "location"))
     yield Contest(
         "ancestry",
         lambda: gp.ancestry(individuals, of=best()).select("generation", "location").toArrow(),
@@ -94,7 +86,7 @@ def contests(lab: Any, session: Any, run: str) -> Iterator[Contest]:
 
 def _walked(session: Any, run: str) -> pa.Table:
     """Walk from the winner to its ancestors: each parent is the nearest earlier individual of that uuid."""
-    ((_, generation, location, _),) = session.sql(by_hand.winner(run)).collect()
+    ((_, generation, location),) = session.sql(by_hand.winner(run)).collect()
     found: dict[str, dict[int, int]] = {}
     parents: dict[tuple[int, int], list[str]] = {}
     table = session.sql(by_hand.lines(run)).toArrow()

@@ -155,7 +155,7 @@ ORDER BY run_uuid, generation, location"""
 def winner(run: str) -> str:
     """The best of the last generation of a run."""
     return f"""
-SELECT run_uuid, generation, location, total_error FROM I
+SELECT run_uuid, generation, location FROM I
 WHERE run_uuid = '{run}' AND generation = (SELECT max(generation) FROM G WHERE run_uuid = '{run}')
   AND NOT isnan(total_error) ORDER BY total_error, location LIMIT 1"""
 

@@ -146,6 +146,8 @@ def only_runs(frame: Any, table: Table, runs: Sequence[str]) -> Any:
     """Keep the rows of some runs of a native frame, before anything is computed: engines skip the other files."""
     given = wrap(frame, table.name)
     check_columns(["run_uuid"], given.collect_schema().names(), table.name, f"Give lab.{table.name}.")
+    if runs and given.implementation.is_spark_like():
+        return frame.where(frame["run_uuid"].isin(list(runs)))
     # Arrow knows no type for an empty list.
     return (given.filter(nw.col("run_uuid").is_in(runs)) if runs else given.head(0)).to_native()
 

@@ -8,6 +8,7 @@ from typing import Any
 import narwhals.stable.v2 as nw
 from narwhals.stable.v2.typing import IntoFrameT
 
+from gpdata.analyses.formulas import with_formulas
 from gpdata.analyses.frames import check_same_engine, give_back, group_keys, grouped_runs, take
 from gpdata.schema import GENES, INDIVIDUALS, Column, Type
 
@@ -100,7 +101,8 @@ def instruction_frequency(
         .group_by(*group, "instruction", "type")
         .agg(nw.col("n").sum().alias("genes"), nw.len().alias("runs"))
         .with_columns(nw.col("genes").sum().over(*group).alias("all"))
-        .with_columns(share=nw.col("genes").cast(nw.Float64) / nw.col("all").cast(nw.Float64))
-        .sort(*group, "genes", "instruction", "type", descending=[*[False] * len(group), True, False, False])
+    )
+    counts = with_formulas(counts, lambda column: {"share": column("genes") / column("all")}).sort(
+        *group, "genes", "instruction", "type", descending=[*[False] * len(group), True, False, False]
     )
     return give_back(counts, keys, INSTRUCTION_FREQUENCY, genes)

@@ -9,6 +9,7 @@ from typing import Any
 import narwhals.stable.v2 as nw
 from narwhals.stable.v2.typing import IntoFrameT
 
+from gpdata.analyses.formulas import with_formulas
 from gpdata.analyses.frames import check_same_engine, give_back, group_keys, grouped_runs, take
 from gpdata.errors import InvalidInput
 from gpdata.schema import GENERATIONS, Column, Type
@@ -129,10 +130,10 @@ def ert(
             nw.col("reached").count().alias("successes"),
             nw.col("charged").sum().alias("evaluations"),
         )
-        .with_columns(
-            ert=nw.col("evaluations") / nw.when(nw.col("successes") > 0).then(nw.col("successes").cast(nw.Float64)),
-        )
-        .sort(*group, "target", descending=[False] * len(group) + [True])
+        .with_columns(reaching=nw.when(nw.col("successes") > 0).then(nw.col("successes")))
+    )
+    table = with_formulas(table, lambda column: {"ert": column("evaluations") / column("reaching")}).sort(
+        *group, "target", descending=[False] * len(group) + [True]
     )
     return give_back(table, keys, ERT, generations)
 
@@ -214,8 +215,9 @@ def ecdf(
         .agg(nw.col("new").sum())
         .with_columns(reached=nw.col("new").cum_sum().over("group", order_by="evaluations"))
         .join(pairs, on="group", how="inner")
-        .with_columns(share=nw.col("reached").cast(nw.Float64) / nw.col("pairs"))
-        .sort(*group, "evaluations")
+    )
+    curve = with_formulas(curve, lambda column: {"share": column("reached") / column("pairs")}).sort(
+        *group, "evaluations"
     )
     return give_back(curve, keys, ECDF, generations)
 
@@ -236,12 +238,13 @@ def _reached(
     """Count each run's evaluations: all that it `spent`, and those until each target, null where it never got there."""
     check_same_engine(generations=generations, runs=runs)
     grouped, keys = grouped_runs(runs, by, result)
-    asked = "outcome" if targets == [None] else "best_so_far"
+    by_outcome = targets == [None]
+    asked = "outcome" if by_outcome else "best_so_far"
     before = nw.col("generation").shift(1).over("run_uuid", order_by="generation").fill_null(-1)
+    charged = nw.col("population_size").cast(nw.Float64) * (nw.col("generation") - before)
     rows = (
         take(generations, GENERATIONS, ["run_uuid", "generation", "population_size", asked])
-        .with_columns(before=before, end=nw.col("generation").max().over("run_uuid"))
-        .with_columns(charged=nw.col("population_size").cast(nw.Float64) * (nw.col("generation") - nw.col("before")))
+        .with_columns(charged=charged, **({"end": nw.col("generation").max().over("run_uuid")} if by_outcome else {}))
         .with_columns(evaluations=nw.col("charged").cum_sum().over("run_uuid", order_by="generation"))
     )
     hits = [
@@ -262,6 +265,8 @@ def _reached(
 
 def _long(ends: nw.LazyFrame[Any], targets: Sequence[float | None]) -> nw.LazyFrame[Any]:
     """Return one row per run and target: the `target`, and the evaluations until it was `reached`."""
+    if len(targets) == 1:
+        return ends.with_columns(target=nw.lit(targets[0]).cast(nw.Float64), reached=nw.col("reached_0"))
     # Exploded, for narwhals unpivots DuckDB's relations on the default connection only.
     numbers = ",".join(map(str, range(len(targets))))
     rows = ends.with_columns(which=nw.lit(numbers).str.split(",")).explode("which")
