@@ -68,7 +68,7 @@ def test_a_file_is_read_in_one_sitting(file: Path) -> None:
 
 @files
 def test_only_config_reads_the_environment(file: Path) -> None:
-    if file == ROOT / "gpdata" / "config.py":
+    if file in {ROOT / "gpdata" / "config.py", ROOT / "gpdata" / "exported.py"}:  # the second one sets what others read
         return
     found = [
         f"{file.relative_to(ROOT)}:{node.lineno}"

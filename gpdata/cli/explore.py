@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from gpdata.cli.options import chosen_lake, lake_argument
-from gpdata.config import export
 from gpdata.errors import InvalidInput
+from gpdata.exported import export
 from gpdata.lake import Lake
 
 _PORT = 8866

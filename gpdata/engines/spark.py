@@ -100,9 +100,9 @@ class Spark:
 
         What has no room in memory goes to the executors' disks. It ends with the session, too.
         """
-        kept = frame.persist()
-        kept.count()
-        return self._named(table, kept)
+        frame.persist().count()
+        # A frame that was computed before keeps the plan that reads the files; a new one finds what is kept.
+        return self._named(table, frame.select("*"))
 
     def unpersist(self, table: Table, frame: Any) -> None:
         """Let go of what `persist` keeps of a table; `frame` is the one that it was given, which holds again."""

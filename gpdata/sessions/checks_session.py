@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from gpdata.config import exported
+from gpdata.exported import exported
 from gpdata.sessions.checks import Finding, Situation
 
 START_SECONDS = 120.0

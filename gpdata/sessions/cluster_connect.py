@@ -10,8 +10,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from gpdata.config import exported
 from gpdata.errors import InvalidInput
+from gpdata.exported import exported
 from gpdata.sessions.cluster_files import private
 
 MAIN = "org.apache.spark.sql.connect.service.SparkConnectServer"

@@ -46,6 +46,11 @@ def executor_hours(session: Any = None) -> Hours | None:
         None where there is no session, and on Spark Connect: its protocol tells nothing of executors. There, the web
         page of the server has them.
 
+    Raises
+    ------
+    Py4JError
+        The session is classic, and its JVM has ended.
+
     Examples
     --------
     >>> executor_hours() is None

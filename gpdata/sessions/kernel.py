@@ -14,7 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from gpdata.config import export, exported, memory_limit, spark_environment
+from gpdata.config import memory_limit, spark_environment
+from gpdata.exported import export, exported
 from gpdata.sessions.session import conf_directory
 from gpdata.sessions.ui import announce
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpdata.config import SparkEnvironment, export, exported, forget, spark_environment
+from gpdata.config import SparkEnvironment, spark_environment
 from gpdata.errors import GpdataError, InvalidInput
+from gpdata.exported import export, exported, forget
 from gpdata.sessions.cluster import Plan, addresses, defaults, hidden, plan
 from gpdata.sessions.cluster_connect import MEND_CONNECT, NO_CONNECT, TOKEN, ConnectServer, listens, speaks_connect
 from gpdata.sessions.cluster_files import private

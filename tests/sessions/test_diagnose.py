@@ -23,6 +23,7 @@ from tests.support import run_lines, write_stream
 
 mpl.use("Agg")
 both = pytest.mark.parametrize("kind", ["spark", "connect"])
+slow = pytest.mark.parametrize("kind", ["spark", pytest.param("connect", marks=pytest.mark.faults)])
 spark = pytest.mark.xdist_group("spark")
 Sessions = Callable[[str], Any]
 
@@ -117,7 +118,7 @@ def skewed(session: Any) -> Any:
 
 
 @spark
-@both
+@slow
 def test_a_skewed_key_is_found(sessions: Sessions, kind: str) -> None:
     found = diagnose(skewed(sessions(kind)))
     assert found.rows == 140_000
@@ -138,7 +139,7 @@ def test_a_skewed_key_is_found(sessions: Sessions, kind: str) -> None:
 
 
 @spark
-@both
+@slow
 def test_a_hash_of_a_hash_is_found(sessions: Sessions, kind: str, lake: Path) -> None:
     rows = gpdata.open(lake, engine=sessions(kind)).generations.select("run_uuid", "generation")
     runs = rows.select("run_uuid").distinct().count()

@@ -46,6 +46,7 @@ def killed_then_finished(
     return subprocess.run([*command, engines[1]], env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.faults  # it starts Spark twice
 def test_the_command_is_killed_and_run_again(tmp_path: Path) -> None:
     one, two = twins(tmp_path, odd_spool)
     Transformer(one).run()

@@ -67,6 +67,7 @@ def _beside(work: Callable[[threading.Event], None], threads: int = 1) -> Iterat
     assert not any(thread.is_alive() for thread in started)
 
 
+@pytest.mark.faults  # it waits for a store that is away
 def test_recording_and_transforming_outlast_a_kill_of_the_store(place: ObjectPath, server: s3.Server) -> None:
     lake = Lake.create(place)
     acknowledged: set[Key] = set()
