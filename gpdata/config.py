@@ -296,6 +296,24 @@ def memory_limit(environment: Mapping[str, str] | None = None) -> int | None:
     return int(text) if text.isdecimal() else None
 
 
+def compared(environment: Mapping[str, str] | None = None) -> bool:
+    """Say whether a test compares what is printed (PYTEST_CURRENT_TEST, as where nbval runs a notebook).
+
+    What shows how far something is then stays away: how often it appears depends on the machine.
+
+    Parameters
+    ----------
+    environment : mapping of str to str, optional
+        In place of the environment of the process.
+
+    Examples
+    --------
+    >>> compared({})
+    False
+    """
+    return "PYTEST_CURRENT_TEST" in (os.environ if environment is None else environment)
+
+
 def user_cache(environment: Mapping[str, str] | None = None) -> Path:
     """Return the directory for what gpdata can make again: below XDG_CACHE_HOME, else ``~/.cache``.
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TextIO
 
+from gpdata.config import compared
 from gpdata.sessions.hours import is_connect
 
 DELAY = 1.5
@@ -192,7 +193,7 @@ def show_progress(session: Any, *, out: TextIO | None = None, delay: float = DEL
     """
     shell = _shell()
     kernel = shell is not None and hasattr(shell, "kernel")
-    if out is None and not kernel and not sys.stderr.isatty():
+    if out is None and (compared() or not (kernel or sys.stderr.isatty())):
         return False
     if getattr(session, "_gpdata_progress", None) is not None:
         return False

@@ -18,7 +18,9 @@ from gpdata.exported import export, exported, forget
 from gpdata.sessions.cluster import Plan, addresses, defaults, hidden, plan
 from gpdata.sessions.cluster_connect import MEND_CONNECT, NO_CONNECT, TOKEN, ConnectServer, listens, speaks_connect
 from gpdata.sessions.cluster_files import private
+from gpdata.sessions.hours import is_connect
 from gpdata.sessions.java import find_java_home
+from gpdata.sessions.progress import end_progress, show_progress
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -86,6 +88,7 @@ def spark(preset: str | None = None, *, show: bool = False, **overrides: str) ->
     session = live()
     if session is None:
         session = _start(wanted, environment, conf)
+        show_progress(session)
     elif preset or overrides:
         _check_same(session, wanted)
     if show:
@@ -116,8 +119,9 @@ def stop() -> bool:
 
     Examples
     --------
-    >>> stop()
-    False
+    >>> session = spark("local")  # doctest: +SKIP
+    >>> stop()  # doctest: +SKIP
+    True
     """
     was_live = bool(_made) and _alive(_made[-1].session)
     if not was_live and "pyspark" in sys.modules and live() is not None:
@@ -157,11 +161,6 @@ def live() -> Any:
 def plan_of(session: Any) -> Plan | None:
     """Return what a session was started with; None where somebody else started it."""
     return next((made.plan for made in _made if made.session is session), None)
-
-
-def is_connect(session: Any) -> bool:
-    """Whether a session is one of Spark Connect."""
-    return type(session).__module__.startswith("pyspark.sql.connect")
 
 
 def _alive(session: Any) -> bool:
@@ -317,6 +316,7 @@ def _end(made: Made) -> None:
 def _stop_session(session: Any) -> None:
     from py4j.protocol import Py4JError
 
+    end_progress(session)
     # Where the JVM was killed there is nobody to tell; what Python kept of it is dropped with it.
     with suppress(Py4JError, OSError):
         session.stop()

@@ -20,6 +20,12 @@ both = pytest.mark.parametrize("kind", ["spark", "connect"])
 spark = pytest.mark.xdist_group("spark")
 
 
+@pytest.fixture(autouse=True)
+def somebody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a test compares what is printed, nothing is shown; these do."""
+    monkeypatch.setattr("gpdata.sessions.progress.compared", lambda: False)
+
+
 def shown(out: io.StringIO) -> str:
     """Return the line as a terminal has it in the end."""
     line = ""
