@@ -135,7 +135,7 @@ def stop() -> bool:
 
 
 def conf_directory() -> Path:
-    """Return the directory of spark-defaults.conf, log4j2.properties and executor-pod.yaml: packaged, or the checkout's."""  # noqa: E501
+    """Return the directory of Spark's settings and the executors' template: packaged, or the checkout's."""
     packaged = Path(__file__).parent / "conf"
     return packaged if packaged.is_dir() else Path(__file__).parents[2] / "spark-conf"
 
