@@ -27,8 +27,9 @@ FAULTS = int(os.environ.get("FAULTS", "4000"))
 SEED = int(os.environ.get("SEED", str(random.randrange(1, 10**6))))
 _A_SCENARIO = 2000
 """Points of the long run in one scenario; then another begins."""
-_METHODS = {name for name in vars(Disk) if not name.startswith("_")} - {"write"} | {"foreign"}
-"""Calls behind which there must be a crash; `Disk.write` is made of others."""
+_MADE_OF_OTHERS = {"write", "write_new", "publish", "scratch"}
+_METHODS = {name for name in vars(Disk) if not name.startswith("_")} - _MADE_OF_OTHERS | {"foreign"}
+"""Calls behind which there must be a crash."""
 _PHASES = {"create", "upload", "batches", "others", "graced", "beside", "again", "sealed", "last"}
 
 

@@ -268,6 +268,13 @@ def test_a_service_does_not_keep_its_tokens_in_a_store(place: ObjectPath, tmp_pa
         assert holder(place / "spool" / "ingest.lock") is not None
 
 
+@pytest.mark.faults  # it waits as long as a holder may be silent
+def test_two_services_of_one_spool_in_a_store_are_refused(place: ObjectPath, tmp_path: Path) -> None:
+    options = Options(lake=Path(str(place)), port=0, tokens=tmp_path / "tokens", transform=False)
+    with Service(options), pytest.raises(LakeBusy, match="process"):
+        Service(options)
+
+
 def test_a_lake_of_another_scheme_is_refused() -> None:
     with pytest.raises(InvalidInput, match="s3://"):
         gpdata.open("gs://lab/lake")

@@ -240,7 +240,7 @@ def test_bad_lakes(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="is no gpdata lake and holds other files"):
         Recorder(tmp_path, system="s")
     with pytest.raises(InvalidInput, match=r"is no address that can be uploaded to; valid is https://HOST"):
-        Recorder("s3://bucket/lake", system="s")
+        Recorder("gs://bucket/lake", system="s")
 
 
 def record(lake: str, name: str, generations: int) -> None:

@@ -180,7 +180,7 @@ def test_deap_records_to_a_server(server: Server) -> None:
     ("address", "options", "says"),
     [
         ("http://lab.org", {}, "readable for all"),
-        ("s3://bucket", {}, "valid is https"),
+        ("gs://bucket", {}, "valid is https"),
         (Path("https://lab.org"), {}, "valid is https"),
         ("https://lab.org", {"token": " "}, "gpdata token create"),
         ("https://lab.org", {"token": "two words"}, "one word"),
