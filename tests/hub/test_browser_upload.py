@@ -47,7 +47,7 @@ some = next(lake.glob("individuals/*.parquet"))
 tried("append", lambda: some.open("ab").write(b"x"))
 tried("remove", lambda: some.unlink())
 tried("commit", lambda: (lake / "runs" / "_delta_log" / "00000000000000009999.json").write_text("{{}}"))
-tried("spool", lambda: list((lake / "spool").rglob("*"))[0].write_text("x"))
+tried("spool", lambda: (lake / "spool" / "new" / "mine").write_text("x"))
 tried("home", lambda: sorted(os.listdir(other)))
 tried("token", secrets)
 """

@@ -130,7 +130,7 @@ def test_on_a_cluster_the_service_is_the_charts(monkeypatch):
     monkeypatch.setenv("GPDATA_SERVER", "https://hub.example.org/services/gpdata")
     config = loaded()
     assert config.JupyterHub.services == []
-    assert routes_of(config) == {"/services/gpdata/": "http://ingest:8470"}
+    assert config.Proxy.extra_routes.to_dict()["update"] == {"/services/gpdata/": "http://ingest:8470"}
     assert set(config.KubeSpawner.environment) == {"GPDATA_LAKE", "GPDATA_SERVER", "GPDATA_TOKEN"}
 
 
