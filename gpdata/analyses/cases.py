@@ -46,13 +46,6 @@ def error_vectors(given: Any) -> nw.LazyFrame[Any] | None:
     return result
 
 
-def on_spark(text: str, rows: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
-    """Answer a query of Spark's SQL over a frame, which it calls `{rows}`."""
-    native: Any = rows.to_native()
-    result: nw.LazyFrame[Any] = nw.from_native(native.sparkSession.sql(text, rows=native))
-    return result
-
-
 def _has_vectors(given: Any) -> bool:
     return "errors" in wrap(given, ERRORS.name).collect_schema().names()
 

@@ -7,8 +7,8 @@ from typing import Any
 import narwhals.stable.v2 as nw
 from narwhals.stable.v2.typing import IntoFrameT
 
-from gpdata.analyses.cases import case_rows, error_vectors, on_spark
-from gpdata.analyses.frames import give_back
+from gpdata.analyses.cases import case_rows, error_vectors
+from gpdata.analyses.frames import give_back, on_spark
 from gpdata.schema import ERRORS, INDIVIDUALS, Column, Type
 
 _CASE = ("run_uuid", "generation", "case")
@@ -99,7 +99,7 @@ def lexicase_stats(errors: IntoFrameT) -> IntoFrameT:
     """
     rows = case_rows(errors)
     if rows.implementation.is_spark_like():
-        return give_back(on_spark(_STATS_ON_SPARK, rows).sort(*_CASE), {}, LEXICASE_STATS, errors)
+        return give_back(on_spark(_STATS_ON_SPARK, rows=rows).sort(*_CASE), {}, LEXICASE_STATS, errors)
     # Equal errors are counted first: few rows are left for the minimum, and nothing is joined.
     alike = rows.group_by(*_CASE, "error").agg(nw.len().alias("n"))
     alike = alike.with_columns(nw.col("error").min().over(*_CASE).alias("least_error"))
@@ -157,7 +157,7 @@ def elite_cases(errors: IntoFrameT) -> IntoFrameT:
     """
     vectors = error_vectors(errors)
     if vectors is not None:
-        return give_back(on_spark(_ELITE_ON_SPARK, vectors).sort(*_KEY), {}, ELITE_CASES, errors)
+        return give_back(on_spark(_ELITE_ON_SPARK, rows=vectors).sort(*_KEY), {}, ELITE_CASES, errors)
     rows = case_rows(errors)
     least = rows.group_by(*_CASE).agg(nw.col("error").min().alias("least_error"))
     has, zero, elite = ~nw.col("error").is_null(), nw.col("error") == 0, nw.col("error") == nw.col("least_error")
