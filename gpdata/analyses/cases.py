@@ -58,9 +58,10 @@ def _exploded(individuals: Any) -> Any:
         return rows.selectExpr(*_KEY, "posexplode(errors) AS (`case`, error)")
     if kind.is_duckdb():
         return rows.select(f'{", ".join(_KEY)}, generate_subscripts(errors, 1) - 1 AS "case", unnest(errors) AS error')
-    import polars as pl
-
+    pl: Any = nw.get_native_namespace(nw.from_native(rows))
     filled = rows.filter(pl.col("errors").list.len() > 0)
-    return filled.with_columns(case=pl.int_ranges(pl.col("errors").list.len())).explode("errors", "case").rename(
-        {"errors": "error"}
+    return (
+        filled.with_columns(case=pl.int_ranges(pl.col("errors").list.len()))
+        .explode("errors", "case")
+        .rename({"errors": "error"})
     )

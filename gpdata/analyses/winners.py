@@ -78,7 +78,8 @@ def winner(individuals: IntoFrameT, generations: IntoFrameT, *, run: str | Seque
     if rows.implementation.is_spark_like():
         best = on_spark(_ON_SPARK, individuals=rows, generations=known)
         return give_back(best.sort("run_uuid"), {}, WINNER, individuals)
-    best = rows.join(last_rows(known), on=["run_uuid", "generation"], how="semi").filter(~nw.col("total_error").is_nan())
+    best = rows.join(last_rows(known), on=["run_uuid", "generation"], how="semi")
+    best = best.filter(~nw.col("total_error").is_nan())
     for least in ("total_error", "location"):
         best = best.filter(nw.col(least) == nw.col(least).min().over("run_uuid"))
     return give_back(best.sort("run_uuid"), {}, WINNER, individuals)

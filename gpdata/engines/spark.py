@@ -55,7 +55,8 @@ _AT_STORED = _AT | {
     "type": "coalesce(get(gene_type, position), CASE WHEN instruction IS NULL OR ascii(instruction) NOT IN "
     f"({', '.join(str(ord(first)) for first in '-0123456789NItfn[{')}) THEN 'string' "
     f"{_LOOKS.replace('x RLIKE', 'instruction RLIKE')} ELSE 'string' END)",
-    "uuid": f"CASE WHEN gene_ids IS NULL THEN get(gene_uuid_text, position) ELSE {_uuid('get(gene_ids, position)')} END",
+    "uuid": "CASE WHEN gene_ids IS NULL THEN get(gene_uuid_text, position) "
+    f"ELSE {_uuid('get(gene_ids, position)')} END",
     "parent_uuid": "CASE WHEN gene_ids IS NULL THEN get(gene_parent_uuid_text, position) WHEN size(gene_ids) > "
     f"size(gene_instruction) THEN {_uuid('get(gene_ids, size(gene_instruction) + position)')} END",
 }

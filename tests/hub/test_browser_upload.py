@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import pytest
 
 import gpdata
 from hub.settings import FOLDERS, ROOT, SYSTEM
