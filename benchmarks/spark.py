@@ -69,7 +69,7 @@ def contests(lab: Any, session: Any, run: str) -> Iterator[Contest]:
     )
     yield asked("age_error", by_hand.AGE_ERROR, lambda: gp.age_error(individuals))
     yield asked("lexicase_stats", by_hand.LEXICASE_STATS, lambda: gp.lexicase_stats(lab.errors))
-    yield asked("elite_cases", by_hand.ELITE_CASES, lambda: gp.elite_cases(lab.errors))
+    yield asked("elite_cases", by_hand.ELITE_CASES, lambda: gp.elite_cases(lab.individuals))
     yield asked(
         "instruction_frequency",
         by_hand.INSTRUCTION_FREQUENCY,
@@ -169,7 +169,7 @@ def partitioning(lab: Any, session: Any, rounds: int) -> Iterator[tuple[str, lis
     plain = {SPLIT: None, MOVED: None, "spark.sql.shuffle.partitions": "200"}
     work = {
         "diversity": lambda: gp.diversity(lab.individuals).toArrow(),
-        "elite_cases": lambda: gp.elite_cases(lab.errors).toArrow(),
+        "elite_cases": lambda: gp.elite_cases(lab.individuals).toArrow(),
         "error_curves": lambda: gp.error_curves(lab.generations, lab.runs, by=BY).toArrow(),
     }
     print(f"\npartitions: splits of {fitted.split_bytes / 2**20:.0f} MiB, rows moved into {fitted.moved}")

@@ -97,6 +97,8 @@ def test_lexicase_statistics_over_every_run(lab):
         populations.setdefault((run, at), []).append((location, vector))
     stats = gp.lexicase_stats(lab.errors).fetchall()
     individuals = gp.elite_cases(lab.errors).fetchall()
+    vectors = gp.to_pandas(lab.individuals.filter("errors IS NOT NULL"))
+    assert [tuple(row) for row in gp.elite_cases(vectors).itertuples(index=False)] == individuals
     want_stats, want_individuals = [], []
     for key, population in populations.items():
         matrix = np.array([vector for _, vector in population])
