@@ -68,6 +68,8 @@ def _exploded(individuals: Any) -> Any:
     import polars as pl
 
     filled = rows.filter(pl.col("errors").list.len() > 0)
-    return filled.with_columns(case=pl.int_ranges(pl.col("errors").list.len())).explode("errors", "case").rename(
-        {"errors": "error"}
+    return (
+        filled.with_columns(case=pl.int_ranges(pl.col("errors").list.len()))
+        .explode("errors", "case")
+        .rename({"errors": "error"})
     )

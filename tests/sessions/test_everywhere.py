@@ -43,9 +43,7 @@ def test_every_notebook_shows_what_is_stored_in_it(place: dict[str, str], exampl
     passed(nbval(NOTEBOOKS, example_lake, tmp_path, **place), NOTEBOOKS)
 
 
-def test_the_demo_tells_the_numbers_that_duckdb_tells(
-    place: dict[str, str], captures: Path, tmp_path: Path
-) -> None:
+def test_the_demo_tells_the_numbers_that_duckdb_tells(place: dict[str, str], captures: Path, tmp_path: Path) -> None:
     def told(engine: str) -> tuple[str, list[str]]:
         report = tmp_path / f"{engine}.html"
         command = [Path(sys.executable).parent / "gpdata", "demo", "--lake", tmp_path / "lake", "--captures", captures,
