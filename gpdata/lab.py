@@ -15,13 +15,14 @@ from gpdata.display import Card
 from gpdata.engines import Engine, choose_engine
 from gpdata.errors import InvalidInput, UnknownRun, near
 from gpdata.lake.lake import Lake
+from gpdata.lake.mirror import Mirror
 from gpdata.lake.runs import read_rows, runs_table
 from gpdata.lake.snapshot import take_snapshot
 from gpdata.origin import provenance
 from gpdata.overview import lab_card, standings
 from gpdata.run import Run, find_run
 from gpdata.schema import GENERATIONS, INDIVIDUALS, RUNS, STORED
-from gpdata.storage import Place
+from gpdata.storage import HdfsPath, Place, as_place, in_hdfs
 
 _KEPT = (GENERATIONS, INDIVIDUALS)
 """What `persist` keeps; `runs` is in memory anyway, errors and genes are views of individuals."""
@@ -36,8 +37,8 @@ class Lab:
 
     Attributes
     ----------
-    path : Path or ObjectPath
-        The lake's directory, or its place in a store.
+    path : Path, ObjectPath or HdfsPath
+        The lake's directory, or its place in a store or in HDFS.
     version : int
         Names these rows for ever; `gpdata.open(path, version=...)` brings them back.
     runs, generations, individuals, errors, genes : frame
@@ -46,7 +47,7 @@ class Lab:
     A notebook shows a lab as a table, `print(lab)` too: how new it is, its runs by problem and outcome, the newest.
     """
 
-    def __init__(self, lake: Lake, engine: Engine, runs: Sequence[str] | None, version: int | None) -> None:
+    def __init__(self, lake: Lake | Mirror, engine: Engine, runs: Sequence[str] | None, version: int | None) -> None:
         self._lake, self._engine = lake, engine
         self._wanted = runs
         self._snapshot = take_snapshot(lake, version=version, runs=runs)
@@ -251,7 +252,7 @@ class Lab:
         self.errors = self._engine.errors(self.individuals)
         self.genes = self._engine.genes(self.individuals)
 
-    def _check_runs(self, lake: Lake, runs: Sequence[str]) -> None:
+    def _check_runs(self, lake: Lake | Mirror, runs: Sequence[str]) -> None:
         found = set(self._runs_table.column("run_uuid").to_pylist())
         for run in runs:
             if run not in found:
@@ -261,7 +262,7 @@ class Lab:
 
 
 def open(
-    lake: str | Place | None = None,
+    lake: str | Place | HdfsPath | None = None,
     runs: str | Sequence[str] | None = None,
     version: int | None = None,
     engine: Any = None,
@@ -271,8 +272,9 @@ def open(
     Parameters
     ----------
     lake : str or Path, optional
-        The lake's directory, or ``s3://bucket/prefix`` of a store that the environment names (docs/how-to/s3.md);
-        by default what GPDATA_LAKE names, else ``lake``.
+        The lake's directory, or ``s3://bucket/prefix`` of a store that the environment names (docs/how-to/s3.md), or,
+        on Spark only, ``hdfs://host:port/path`` (docs/how-to/hdfs.md); by default what GPDATA_LAKE names, else
+        ``lake``.
     runs : str or sequence of str, optional
         Only these runs; files without them are not touched.
     version : int, optional
@@ -292,8 +294,10 @@ def open(
         The path cannot be opened.
     UnknownRun, UnknownVersion
         The lake lacks what was asked for.
+    StorageUnreachable, StorageRefused
+        The store, or HDFS, does not answer, or does not let you read.
     InvalidInput
-        There is no such engine.
+        There is no such engine, or not this one for a lake in HDFS.
 
     Examples
     --------
@@ -305,8 +309,24 @@ def open(
     [(2,)]
     """
     wanted = [runs] if isinstance(runs, str) else None if runs is None else list(runs)
+    given = settings().lake if lake is None else lake
+    place = in_hdfs(given) or as_place(given)  # before a session is started for an address that cannot be meant
     chosen = choose_engine(_usual_engine() if engine is None else engine)
-    return Lab(Lake.open(settings().lake if lake is None else lake), chosen, wanted, version)
+    opened = _through_spark(place, chosen) if isinstance(place, HdfsPath) else Lake.open(place)
+    return Lab(opened, chosen, wanted, version)
+
+
+def _through_spark(path: HdfsPath, engine: Engine) -> Mirror:
+    """Return the lake in HDFS as far as this process needs it, read by the engine."""
+    if engine.name != "spark":
+        raise InvalidInput(
+            f"{path} was opened with the engine {engine.name!r}; HDFS is read through Spark: "
+            f"gpdata.open('{path}', engine=gpdata.spark()), or copy the lake to this machine: hdfs dfs -get {path}"
+        )
+    from gpdata.engines.spark import Spark
+
+    assert isinstance(engine, Spark)
+    return Mirror(path, engine.read_files)
 
 
 def _usual_engine() -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -12,6 +12,7 @@ from gpdata.errors import InvalidInput
 from gpdata.lake.encoding import STORAGE, TYPE_PATTERNS
 from gpdata.lake.snapshot import Snapshot
 from gpdata.schema import ERRORS, GENERATIONS, GENES, INDIVIDUALS, RUNS, Table
+from gpdata.sessions.hdfs import read_files
 from gpdata.sessions.partitions import fit
 from gpdata.storage.place import hadoop_address
 
@@ -130,6 +131,10 @@ class Spark:
         """Let go of what `persist` keeps of a table; `frame` is the one that it was given, which holds again."""
         frame.unpersist()
         self._named(table, frame)
+
+    def read_files(self, addresses: Sequence[str]) -> Iterable[tuple[str, bytes]]:
+        """Read whole files that only the session reaches, as `gpdata.lake.mirror` asks for them."""
+        return read_files(self._session, addresses)
 
     def anew(self) -> Spark:
         """Return such an engine for another lab."""

@@ -107,6 +107,11 @@ class Lake:
         return Spool(as_place(name) if is_whole(name) else self.path / name, disk=self.disk)
 
     @contextmanager
+    def reading(self) -> Iterator[Mapping[str, Table]]:
+        """Give the tables to who lists their files; what was committed before is in them."""
+        yield self.tables
+
+    @contextmanager
     def lock(self, wait: float | None = None, name: str = "lock") -> Iterator[None]:
         """Hold the lake's lock: one process at a time changes a lake.
 
@@ -219,20 +224,43 @@ class Lake:
         try:
             place = self.path / MARKER
             content = place.read_at_once() if isinstance(place, ObjectPath) else place.read_bytes()
-            marker = msgspec.json.decode(content)
-            version = marker["schema_version"] if marker["format"] == _FORMAT else None
         except (FileNotFoundError, NotADirectoryError):
             raise NotALake(_not_a_lake(self.path)) from None
-        except (msgspec.DecodeError, KeyError, TypeError) as error:
-            raise LakeDamaged(f"{self.path / MARKER} cannot be read ({error}); it should hold JSON such as "
-                              f'{{"format": "{_FORMAT}", "schema_version": {SCHEMA_VERSION}}}') from error  # fmt: skip
-        if not isinstance(version, int):
+        if not is_marker(content, self.path):
             raise NotALake(_not_a_lake(self.path))
-        if version > SCHEMA_VERSION:
-            raise LakeTooNew(
-                f"the lake {self.path} has schema version {version}; this gpdata knows versions up to "
-                f"{SCHEMA_VERSION}: upgrade gpdata to read it"
-            )
+
+
+def is_marker(content: bytes, path: object) -> bool:
+    """Whether the marker of a directory says that it is a lake.
+
+    Parameters
+    ----------
+    content : bytes
+        What `gpdata.json` holds.
+    path : object
+        The directory, for messages.
+
+    Raises
+    ------
+    LakeDamaged
+        It holds something else.
+    LakeTooNew
+        The lake's schema is newer than this gpdata's.
+    """
+    try:
+        marker = msgspec.json.decode(content)
+        version = marker["schema_version"] if marker["format"] == _FORMAT else None
+    except (msgspec.DecodeError, KeyError, TypeError) as error:
+        raise LakeDamaged(f"{path}/{MARKER} cannot be read ({error}); it should hold JSON such as "
+                          f'{{"format": "{_FORMAT}", "schema_version": {SCHEMA_VERSION}}}') from error  # fmt: skip
+    if not isinstance(version, int):
+        return False
+    if version > SCHEMA_VERSION:
+        raise LakeTooNew(
+            f"the lake {path} has schema version {version}; this gpdata knows versions up to "
+            f"{SCHEMA_VERSION}: upgrade gpdata to read it"
+        )
+    return True
 
 
 def is_whole(name: str) -> bool:

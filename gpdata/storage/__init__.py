@@ -5,6 +5,7 @@
 objects, `reading` what Arrow, delta-rs and Polars read with.
 """
 
+from gpdata.storage.hdfs import HdfsPath, in_hdfs
 from gpdata.storage.place import ObjectPath, Place, as_place, fresh, listed, local
 
-__all__ = ["ObjectPath", "Place", "as_place", "fresh", "listed", "local"]
+__all__ = ["HdfsPath", "ObjectPath", "Place", "as_place", "fresh", "in_hdfs", "listed", "local"]

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, TypeAlias, cast
 
 from gpdata.errors import InvalidInput
 from gpdata.storage.client import HURRY, Client, Stat, client
+from gpdata.storage.hdfs import HdfsPath, in_hdfs, refused
 
 _SCHEME = "s3://"
 _MANGLED = "s3:/"
@@ -211,7 +212,7 @@ class _Ranges(io.RawIOBase):
 Place: TypeAlias = Path | ObjectPath
 
 
-def as_place(given: str | Place) -> Place:
+def as_place(given: str | Place | HdfsPath) -> Place:
     """Return the place that a person named.
 
     Parameters
@@ -227,7 +228,7 @@ def as_place(given: str | Place) -> Place:
     Raises
     ------
     InvalidInput
-        An ``s3://`` address without a bucket, or another scheme.
+        An ``s3://`` address without a bucket, an ``hdfs://`` address, which only Spark reads, or another scheme.
 
     Examples
     --------
@@ -236,16 +237,18 @@ def as_place(given: str | Place) -> Place:
     """
     if isinstance(given, ObjectPath):
         return given
+    if (hdfs := in_hdfs(given)) is not None:
+        raise refused(hdfs)
     text = str(given)
     scheme = text.partition(":")[0]
     if "://" in text and scheme.isalnum() and scheme != "s3":
         hint = f"; did you mean {_SCHEME}{text.partition('://')[2]!s}?" if scheme in ("s3a", "s3n", "S3") else ""
         raise InvalidInput(
-            f"{text} is an address that is not known here; valid are a directory of this machine, and "
-            f"s3://BUCKET/PREFIX{hint}"
+            f"{text} is an address that is not known here; valid are a directory of this machine, s3://BUCKET/PREFIX, "
+            f"and, for gpdata.open on Spark, hdfs://HOST:PORT/PATH{hint}"
         )
     if not text.startswith(_MANGLED):
-        return Path(given).absolute()
+        return Path(text).absolute()
     bucket, _, key = text.removeprefix(_MANGLED).lstrip("/").partition("/")
     if not bucket:
         raise InvalidInput(f"{text!r} names no bucket; valid is s3://BUCKET/PREFIX, such as s3://lab/lake")
@@ -268,7 +271,7 @@ def fresh(place: Place) -> Place:
     return place
 
 
-def hadoop_address(place: Place) -> str:
+def hadoop_address(place: Place | HdfsPath) -> str:
     """Return how Spark names a place: an object by the scheme of Hadoop's own client, S3A."""
     return f"s3a://{place.bucket}/{place.key}" if isinstance(place, ObjectPath) else str(place)
 

@@ -158,7 +158,8 @@ class Recorder:
         }
         self._config = line.encode({**{k: v for k, v in run.items() if v is not None}, "argmap": argmap})
         self._transport: Embedded | Remote
-        in_a_store = str(lake).startswith("s3:/")
+        # HDFS is refused as a lake that is written, not as a server.
+        in_a_store = str(lake).startswith(("s3:/", "hdfs:/"))
         if not in_a_store and ("://" in str(lake) or str(lake).startswith(("https:/", "http:/"))):
             if owner is not None:
                 raise InvalidInput(

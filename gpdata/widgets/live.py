@@ -8,6 +8,7 @@ from typing import Any
 from gpdata.lab import Lab
 from gpdata.lab import open as open_lab
 from gpdata.lake.lake import Lake
+from gpdata.storage import HdfsPath
 
 
 def engine_of(lab: Lab) -> Any:
@@ -25,7 +26,8 @@ class Watch:
     """Sees whether a lake has a newer version than a lab.
 
     A version is a commit to `generations`, and a commit is a new file in that table's log: the log's directory is
-    listed, nothing is read before a name is new there.
+    listed, nothing is read before a name is new there. A lake in HDFS is a copy, which nobody records to: there each
+    look would be a job of Spark's, and none is made.
 
     Parameters
     ----------
@@ -35,11 +37,13 @@ class Watch:
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
-        self._log = Lake.open(lab.path).tables["generations"].log
+        self._log = None if isinstance(lab.path, HdfsPath) else Lake.open(lab.path).tables["generations"].log
         self._seen = ""
 
     def look(self) -> bool:
         """Open the lab again where the lake has a newer version, and say whether it has."""
+        if self._log is None:
+            return False
         newest = max((path.name for path in self._log.glob("*.json")), default="")
         if newest == self._seen:
             return False
