@@ -12,7 +12,7 @@ REPORT ?= demo-report$(if $(CAPTURES),-captures).html
 CAPTURES ?=
 ENGINE ?= duckdb
 
-.PHONY: help env demo test test-faults test-spark mutation soak fuzz hub test-hub images test-images notebooks site site-links lint format lock bench-size bench-ingest bench-spark clean
+.PHONY: help env demo test test-faults test-spark test-hdfs test-cluster mutation soak fuzz hub test-hub images test-images notebooks site site-links lint format lock bench-size bench-ingest bench-spark clean
 
 help: ## list the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,10 +35,13 @@ test: env lint ## lint, types, import contracts, then every test
 	@$(BIN)/python -m pytest -q -n 3 --dist loadgroup
 
 test-faults: env ## every fault, for long (SEED=1 KILLS=50 FAULTS=4000)
-	@$(BIN)/python -m pytest -q -m faults -s tests/faults tests/storage tests/sessions/test_stream.py tests/sessions/test_stream_killed.py
+	@$(BIN)/python -m pytest -q -m faults -s tests/faults tests/storage tests/sweeps tests/upload tests/importers tests/sessions/test_stream.py tests/sessions/test_stream_killed.py
 
 test-spark: env ## Spark's slower tests: a cluster whose executors are killed, a Connect server, every notebook on both
-	@$(BIN)/python -m pytest -q -m faults tests/sessions tests/widgets tests/test_site.py
+	@$(BIN)/python -m pytest -q -m faults tests/sessions tests/widgets tests/sweeps tests/test_site.py --ignore=tests/sessions/test_hdfs.py
+
+test-hdfs: env ## a lake in a real HDFS, read by Spark, classic and Connect (fetches 56 MB once)
+	@$(BIN)/python -m pytest -q -m faults tests/sessions/test_hdfs.py
 
 mutation: env ## switch every barrier off in turn; each must be noticed by a test
 	@$(BIN)/python -m tests.faults.mutation

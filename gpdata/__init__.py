@@ -55,7 +55,12 @@ if TYPE_CHECKING:
     from gpdata.sessions.hours import executor_hours
     from gpdata.sessions.local import local
     from gpdata.stats import compare_success
+    from gpdata.sweeps.start import sweep
     from gpdata.upload import Recorder
+    from gpdata.upload.adapters.deap import record_deap
+    from gpdata.upload.adapters.gplearn import record_gplearn
+    from gpdata.upload.adapters.leap import record_leap
+    from gpdata.upload.adapters.pyshgp import record_pyshgp
     from gpdata.widgets import explore
 
     __version__: str
@@ -93,6 +98,10 @@ __all__ = [
     "phylogeny",
     "plots",
     "provenance",
+    "record_deap",
+    "record_gplearn",
+    "record_leap",
+    "record_pyshgp",
     "runs_table",
     "schema",
     "select_runs",
@@ -105,6 +114,7 @@ __all__ = [
     "stats",
     "stop",
     "success_table",
+    "sweep",
     "to_arrow",
     "to_pandas",
     "to_polars",
@@ -142,6 +152,10 @@ _HOME = {
     "operator_effects": "gpdata.analyses",
     "phylogeny": "gpdata.analyses",
     "provenance": "gpdata.origin",
+    "record_deap": "gpdata.upload.adapters.deap",
+    "record_gplearn": "gpdata.upload.adapters.gplearn",
+    "record_leap": "gpdata.upload.adapters.leap",
+    "record_pyshgp": "gpdata.upload.adapters.pyshgp",
     "runs_table": "gpdata.analyses",
     "select_runs": "gpdata.analyses",
     "selection_counts": "gpdata.analyses",
@@ -152,6 +166,7 @@ _HOME = {
     "spark_settings": "gpdata.sessions",
     "stop": "gpdata.sessions",
     "success_table": "gpdata.analyses",
+    "sweep": "gpdata.sweeps.start",
     "to_arrow": "gpdata.convert",
     "to_pandas": "gpdata.convert",
     "to_polars": "gpdata.convert",

@@ -43,6 +43,7 @@ COMMANDS = {
         "gpdata.cli.example_lake:example_lake", "Make the small lake of the example notebooks.", "Record"
     ),
     "import": Lazy("gpdata.cli.import_:import_", "Take recorder streams into a lake.", "Record"),
+    "sweep": Lazy("gpdata.cli.sweep:sweep", "Run a command for each cell of a grid, each recorded once.", "Record"),
     "forward": Lazy("gpdata.cli.forward:forward", "Stand beside a GP system and upload what it records.", "Record"),
     "transform": Lazy("gpdata.cli.transform:transform", "Turn what the spool holds into a lake's tables.", "Record"),
     "info": Lazy("gpdata.cli.lake:info", "Say what a lake holds and how large it is.", "Ask"),

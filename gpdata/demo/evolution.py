@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -18,8 +17,8 @@ from deap import algorithms, base, gp, tools
 
 from gpdata.demo import aged, problem
 from gpdata.lake import Account
-from gpdata.upload import Recorder, seeded_uuids
-from gpdata.upload.adapters.deap import Solved, Tracker
+from gpdata.upload import seeded_uuids
+from gpdata.upload.adapters.deap import record_deap
 
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 """The demo's clock stands still, so that a run that is repeated is the same to the byte."""
@@ -84,32 +83,25 @@ def evolve(
         What became of the generations: those that the lake had already are duplicates.
     """
     training, test = problem.cases()
-    deap = version("deap")
-    uuids = seeded_uuids(json.dumps([problem.NAME, deap, plan.config]))
+    uuids = seeded_uuids(json.dumps([problem.NAME, version("deap"), plan.config]))
     random.seed(next(uuids))
     toolbox = _toolbox(plan, training)
-    recorder = Recorder(
+    with record_deap(
+        toolbox,
         lake,
-        system="deap",
         problem=problem.NAME,
         config=plan.config,
         label=label,
         owner=owner,
-        version=deap,
         uuids=uuids,
         clock=lambda: start,
-    )
-    with recorder, suppress(Solved):
-        tracker = Tracker(
-            recorder,
-            toolbox,
-            errors=attrgetter("errors"),
-            test_errors=lambda program: problem.errors(program, test).tolist(),
-            success=lambda program: not program.errors.any(),
-            generations=plan.max_generations,
-            stop=True,
-            describe=aged.describe if plan.parent_selection == aged.NAME else None,
-        )
+        errors=attrgetter("errors"),
+        test_errors=lambda program: problem.errors(program, test).tolist(),
+        success=lambda program: not program.errors.any(),
+        generations=plan.max_generations,
+        stop=True,
+        describe=aged.describe if plan.parent_selection == aged.NAME else None,
+    ) as tracker:
         for operator in ("mate", "mutate"):
             toolbox.decorate(operator, gp.staticLimit(key=attrgetter("height"), max_value=plan.max_height))
         population = [toolbox.individual() for _ in range(plan.population_size)]
@@ -119,7 +111,7 @@ def evolve(
             aged.evolve_aged(population, toolbox, *chances, plan.max_generations, tracker)
         else:
             algorithms.eaSimple(population, toolbox, *chances, plan.max_generations, halloffame=tracker, verbose=False)
-    return recorder.account
+    return tracker.recorder.account
 
 
 def lexicase(population: list[Any], number: int) -> list[Any]:

@@ -1,16 +1,15 @@
-"""The lines of a recorder stream: plain, zstd or gzip, told by content, of any length, in bounded memory."""
+"""The lines of a stream, compressed or not, told by content, of any length, in bounded memory."""
 
 from __future__ import annotations
 
-import gzip
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from gpdata.spool import zstd
+from gpdata.importers.compressed import DAMAGE, decompressed
 
-_ZSTD, _GZIP = b"\x28\xb5\x2f\xfd", b"\x1f\x8b"
+__all__ = ["BrokenSource", "Line", "LongLine", "Unreadable", "decompressed", "lines", "text_lines"]
+
 _PIECE = 1 << 20
 
 
@@ -41,15 +40,51 @@ class BrokenSource:
     reason: str
 
 
-def decompressed(stream: BinaryIO) -> BinaryIO:
-    """Return the stream's content, decompressed if it begins as zstd or gzip does, frame after frame."""
-    buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(stream)  # type: ignore[type-var]
-    head = buffered.peek(4)[:4]
-    if head.startswith(_ZSTD):
-        return zstd.ZstdFile(buffered, "rb")  # type: ignore[return-value]
-    if head.startswith(_GZIP):
-        return gzip.GzipFile(fileobj=buffered, mode="rb")  # type: ignore[return-value]
-    return buffered
+class Unreadable(Exception):
+    """A text of lines cannot be read further.
+
+    Parameters
+    ----------
+    number : int
+        The line in which it ends, from 1.
+    begun : bytes
+        What was read of that line.
+    code, reason : str
+        Why: `source_damaged` or `too_long`, and in words.
+    """
+
+    def __init__(self, number: int, begun: bytes, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.number, self.begun, self.code, self.reason = number, begun, code, reason
+
+
+def text_lines(stream: BinaryIO, *, limit: int) -> Iterator[tuple[int, bytes]]:
+    """Yield each line of a stream with its number, from 1, newline and blank lines included.
+
+    Parameters
+    ----------
+    stream : binary file
+        Decompressed.
+    limit : int
+        Bytes of the longest line.
+
+    Raises
+    ------
+    Unreadable
+        The stream is damaged, or a line is too long.
+    """
+    number = 0
+    while True:
+        number += 1
+        try:
+            line = stream.readline(limit + 1)
+        except DAMAGE as error:
+            raise Unreadable(number, b"", "source_damaged", f"{type(error).__name__}: {error}") from error
+        if not line:
+            return
+        if len(line) > limit and not line.endswith(b"\n"):
+            raise Unreadable(number, line, "too_long", f"the line is longer than {limit:,} bytes")
+        yield number, line
 
 
 def lines(stream: BinaryIO, *, limit: int) -> Iterator[Line | LongLine | BrokenSource]:
@@ -88,7 +123,7 @@ def lines(stream: BinaryIO, *, limit: int) -> Iterator[Line | LongLine | BrokenS
 class _Reader:
     """Pieces of a stream joined into lines."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: Any) -> None:
         self._stream = stream
         self._buffer = b""
         self._position = 0
@@ -123,8 +158,8 @@ class _Reader:
     def _more(self) -> bool:
         self._position = 0
         try:
-            self._buffer = self._stream.read(_PIECE)
-        except (zstd.ZstdError, gzip.BadGzipFile, EOFError, OSError) as error:
+            self._buffer = self._stream.read1(_PIECE)
+        except DAMAGE as error:
             self._buffer = b""
             self.broken = f"{type(error).__name__}: {error}"
         return bool(self._buffer)

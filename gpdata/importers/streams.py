@@ -1,38 +1,19 @@
-"""`gpdata import`: recorder streams from files into a lake, restartable, exactly once."""
+"""Recorder streams from files into a lake, restartable, exactly once."""
 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
-from gpdata.errors import InvalidInput, LakeDamaged
-from gpdata.importers.lines import BrokenSource, Line, LongLine, lines
-from gpdata.lake import Account, Lake, Transformer
+from gpdata.errors import InvalidInput
+from gpdata.importers.archives import Progress, Run, load_here
+from gpdata.importers.work import STANDARD_INPUT, Order, Unit
+from gpdata.lake import Account, Lake
 from gpdata.lake.lake import MARKER
-from gpdata.spool import Meta, SpoolFile, SpoolWriter
 
-STANDARD_INPUT = "-"
 _ENDINGS = (".jsonl", ".ndjson", ".raw")
-_COMPRESSED = (".zst", ".gz")
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far an import is."""
-
-    source: str
-    sources_done: int
-    sources: int
-    bytes_done: int
-    """Bytes read of all sources, as they lie on the disk."""
-    bytes: int
-    """Bytes of all sources; standard input counts as none."""
-    account: Account
+_COMPRESSED = (".zst", ".gz", ".xz", ".bz2")
 
 
 def find_streams(paths: Iterable[str | Path]) -> list[str]:
@@ -42,7 +23,7 @@ def find_streams(paths: Iterable[str | Path]) -> list[str]:
     ----------
     paths : iterable of str or Path
         Files, taken whatever their name; directories, in which ``*.jsonl``, ``*.ndjson`` and ``*.raw``, plain
-        or ``.zst`` or ``.gz``, are taken in the order of their names; ``-`` for standard input.
+        or ``.zst``, ``.gz``, ``.xz`` or ``.bz2``, are taken in the order of their names; ``-`` for standard input.
 
     Raises
     ------
@@ -77,7 +58,7 @@ def import_paths(
     batch_bytes: int = 64 << 20,
     progress: Callable[[Progress], None] | None = None,
 ) -> Account:
-    """Import recorder streams into a lake.
+    """Import recorder streams into a lake; every file is read as one, whatever it looks like.
 
     Killed at any moment and run again, it ends in the same lake: what is stored already counts as a duplicate.
 
@@ -107,123 +88,10 @@ def import_paths(
         A path cannot be used; nothing is imported then.
     """
     sources = find_streams(paths)
-    sizes = {source: 0 if source == STANDARD_INPUT else Path(source).stat().st_size for source in sources}
-    run = _Import(lake, owner, max_line_bytes, batch_bytes)
-    done = 0
-    for number, source in enumerate(sources):
-        for at in run.source(source):
-            if progress is not None:
-                progress(Progress(source, number, len(sources), done + at, sum(sizes.values()), run.account))
-        done += sizes[source]
-    run.flush()
-    if progress is not None and sources:
-        progress(Progress(sources[-1], len(sources), len(sources), done, sum(sizes.values()), run.account))
-    return run.account
-
-
-class _Import:
-    def __init__(self, lake: Lake, owner: str | None, max_line_bytes: int, batch_bytes: int) -> None:
-        self._lake = lake
-        self._owner = owner
-        self._limit = max_line_bytes
-        self._batch_bytes = batch_bytes
-        self._transformer = Transformer(lake, batch_bytes=batch_bytes)
-        self._waiting: list[SpoolFile] = []
-        self._waiting_bytes = 0
-        self.account = Account()
-
-    def source(self, source: str) -> Iterator[int]:
-        """Import one source; yield the bytes of it that are read, at every spool file."""
-        with ExitStack() as stack:
-            stream: BinaryIO = (
-                sys.stdin.buffer if source == STANDARD_INPUT else stack.enter_context(Path(source).open("rb"))
-            )
-            chunk = _Chunk(self, stack, source)
-            for line in lines(stream, limit=self._limit):
-                if isinstance(line, Line):
-                    if chunk.add(line) >= self._batch_bytes:
-                        self._take(chunk.commit())
-                        yield _position(stream)
-                else:
-                    self._set_aside(line, source)
-            self._take(chunk.commit())
-        yield 0
-
-    def flush(self) -> None:
-        """Transform what waits in the spool, and account for it."""
-        self._transformer.run()
-        for file in self._waiting:
-            account = self._transformer.receipt(file)
-            if account is None:
-                raise LakeDamaged(
-                    f"the spool file {file.id} was transformed without a receipt; import the same files again: "
-                    "what is stored already counts as a duplicate"
-                )
-            self.account.add(account)
-        self._waiting, self._waiting_bytes = [], 0
-
-    def _take(self, written: tuple[SpoolFile, int] | None) -> None:
-        if written is not None:
-            self._waiting.append(written[0])
-            self._waiting_bytes += written[1]
-        if self._waiting_bytes >= self._batch_bytes:
-            self.flush()
-
-    def _set_aside(self, line: LongLine | BrokenSource, source: str) -> None:
-        if isinstance(line, LongLine):
-            raw: bytes | Iterator[bytes] = line.pieces
-            code, detail = (
-                "too_long",
-                (
-                    f"the line is longer than {self._limit:,} bytes; "
-                    "raise GPDATA_MAX_LINE_BYTES and import the file again if it is right"
-                ),
-            )
-        else:
-            raw, code = line.content, "source_damaged"
-            detail = (
-                f"{source} is damaged within line {line.number}: {line.reason}; "
-                "what follows cannot be read: get the file again and import it again"
-            )
-        self._lake.quarantine.add(
-            raw, code=code, detail=detail, source="import", origin=source, line=line.number, owner=self._owner
-        )
-        self.account.lines += 1
-        self.account.quarantined += 1
-
-    def meta(self, source: str, numbers: list[int]) -> Meta:
-        """Return what is known of lines of a source."""
-        return Meta(source="import", owner=self._owner, origin=source, line_numbers=tuple(numbers), receipt=True)
-
-    def writer(self, stack: ExitStack, source: str) -> SpoolWriter:
-        """Open a spool file for lines of a source."""
-        return stack.enter_context(self._transformer.spool.writer(self.meta(source, [])))
-
-
-class _Chunk:
-    """Lines of one source on their way into one spool file."""
-
-    def __init__(self, run: _Import, stack: ExitStack, source: str) -> None:
-        self._run, self._stack, self._source = run, stack, source
-        self._writer: SpoolWriter | None = None
-        self._numbers: list[int] = []
-
-    def add(self, line: Line) -> int:
-        """Add a line; return the raw bytes so far."""
-        if self._writer is None:
-            self._writer = self._run.writer(self._stack, self._source)
-        self._writer.add(line.content)
-        self._numbers.append(line.number)
-        return self._writer.raw_bytes
-
-    def commit(self) -> tuple[SpoolFile, int] | None:
-        """Finish the spool file; return it and its raw bytes, or None where no line came."""
-        if self._writer is None:
-            return None
-        size = self._writer.raw_bytes
-        file = self._writer.commit(self._run.meta(self._source, self._numbers))
-        self._writer, self._numbers = None, []
-        return file, size
+    order = Order(str(lake.path.absolute()), owner, max_line_bytes, batch_bytes, streams_only=True)
+    run = Run(lake, order, sources, [Unit(source) for source in sources], batch_bytes, progress)
+    run.go(load_here(lake))
+    return run.result.account
 
 
 def _streams_below(directory: Path) -> Iterator[str]:
@@ -237,7 +105,3 @@ def _streams_below(directory: Path) -> Iterator[str]:
                 stem = stem.removesuffix(ending)
             if stem.endswith(_ENDINGS):
                 yield str(Path(folder) / name)
-
-
-def _position(stream: BinaryIO) -> int:
-    return stream.tell() if stream.seekable() else 0

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, SupportsIndex
+from typing import TYPE_CHECKING, Any, Self, SupportsIndex
 
 from gpdata.config import settings
 from gpdata.errors import InvalidInput, near
@@ -20,7 +20,7 @@ from gpdata.upload.embedded import Embedded
 from gpdata.upload.plain import Plain
 
 if TYPE_CHECKING:
-    from gpdata.upload.remote import Remote
+    from gpdata.upload.transport import Transport
 
 CONTINUE, SUCCESS, FAILURE = OUTCOMES
 _LONGEST_RUN_UUID = 200
@@ -157,21 +157,8 @@ class Recorder:
             "command": command,
         }
         self._config = line.encode({**{k: v for k, v in run.items() if v is not None}, "argmap": argmap})
-        self._transport: Embedded | Remote
-        # HDFS is refused as a lake that is written, not as a server.
-        in_a_store = str(lake).startswith(("s3:/", "hdfs:/"))
-        if not in_a_store and ("://" in str(lake) or str(lake).startswith(("https:/", "http:/"))):
-            if owner is not None:
-                raise InvalidInput(
-                    f"owner is {owner!r}, but a server knows the owner by the token; leave owner out, "
-                    f"or use a token of {owner!r}"
-                )
-            from gpdata.upload.remote import Remote
-
-            self._transport = Remote(str(lake), token=token, close_timeout=close_timeout, ca=ca, outbox=outbox)
-        else:
-            owner = settings().owner if owner is None else owner
-            self._transport = Embedded(lake, owner=owner, transform_every=transform_every)
+        remote = {"token": token, "close_timeout": close_timeout, "ca": ca, "outbox": outbox}
+        self._transport = self._open(lake, owner, transform_every, remote)
         self._last: tuple[int, str] | None = None
         self._closed = False
         self.lake: Place | str = self._transport.place
@@ -287,6 +274,22 @@ class Recorder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _open(self, lake: str | Path, owner: str | None, transform_every: float, remote: dict[str, Any]) -> Transport:
+        """Return what takes the lines."""
+        # HDFS is refused as a lake that is written, not as a server.
+        in_a_store = str(lake).startswith(("s3:/", "hdfs:/"))
+        if not in_a_store and ("://" in str(lake) or str(lake).startswith(("https:/", "http:/"))):
+            if owner is not None:
+                raise InvalidInput(
+                    f"owner is {owner!r}, but a server knows the owner by the token; leave owner out, "
+                    f"or use a token of {owner!r}"
+                )
+            from gpdata.upload.remote import Remote
+
+            return Remote(str(lake), **remote)
+        owner = settings().owner if owner is None else owner
+        return Embedded(lake, owner=owner, transform_every=transform_every)
 
     def _check(self, outcome: str, index: int | None) -> int:
         """Return the generation's number; refuse what would contradict the run so far."""

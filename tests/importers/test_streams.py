@@ -34,7 +34,7 @@ def run(*arguments: str | Path, stdin: bytes | None = None, **environment: str) 
 def summary(done: subprocess.CompletedProcess[bytes]) -> dict[str, Any]:
     assert b"Traceback" not in done.stderr
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    return {name: value for name, value in found.items() if isinstance(value, int)}
 
 
 def test_the_summary_counts_what_is_new(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_nothing_but_arguments_gives_status_two(tmp_path: Path) -> None:
     (tmp_path / "other" / "thesis.tex").write_text("")
     for arguments, said in (
         ([tmp_path / "nowhere.jsonl"], b"does not exist"),
-        ([tmp_path / "empty"], b"holds no recorder stream"),
+        ([tmp_path / "empty"], b"holds no recorder stream, log or archive"),
         ([], b"Missing argument"),
         ([stream, "--lake", tmp_path / "other"], b"other files (thesis.tex"),
         ([stream, "--lake", stream], b"is a file"),
@@ -103,15 +103,19 @@ def test_what_cannot_be_read_is_kept_and_the_rest_goes_in(tmp_path: Path) -> Non
     assert b"is empty" in run("quarantine", "list", "--lake", lake).stdout
 
 
-def test_a_damaged_archive_is_reported_and_what_it_gave_is_kept(tmp_path: Path) -> None:
-    packed = zstd.compress(b"\n".join(run_lines(generations=40)))
+def test_a_damaged_file_is_reported_and_what_it_gave_is_kept(tmp_path: Path) -> None:
+    packed = zstd.compress(b"\n".join(run_lines(generations=40, size=100)))
     (tmp_path / "a.jsonl.zst").write_bytes(packed[: len(packed) * 2 // 3])
-    done = run("import", tmp_path / "a.jsonl.zst", "--lake", tmp_path / "lake", "--json")
+    (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(run_lines()[0])[:20])
+    done = run("import", tmp_path, "--lake", tmp_path / "lake", "--json")
     found = summary(done)
     assert done.returncode == 3
-    assert found["quarantined"] == 1
-    assert found["lines"] == found["accepted"] + 1
+    assert found["accepted"] > 0
+    assert (found["quarantined"], found["lines"]) == (1, found["accepted"] + 1)
     assert [entry.code for entry in Lake.open(tmp_path / "lake").quarantine.entries()] == ["source_damaged"]
+    (refused,) = json.loads(done.stdout)["refused"]
+    assert refused["file"].endswith("b.jsonl.gz")
+    assert "damaged" in refused["reason"]
 
 
 def test_a_lake_is_inspected_from_the_command_line(tmp_path: Path) -> None:

@@ -1,74 +1,23 @@
-"""DEAP, unpatched: a Tracker records every individual of `eaSimple` and its kin, with parents and operators.
-
-Examples
---------
->>> import random, tempfile
->>> from deap import algorithms, base, creator, tools
->>> import gpdata
->>> from gpdata.upload.adapters import deap as gpdeap
->>> creator.create("Ones", base.Fitness, weights=(1.0,))
->>> creator.create("BitString", list, fitness=creator.Ones)
->>> toolbox = base.Toolbox()
->>> toolbox.register("individual", tools.initRepeat, creator.BitString, lambda: random.randint(0, 1), 10)
->>> toolbox.register("evaluate", lambda bits: (sum(bits),))
->>> toolbox.register("mate", tools.cxOnePoint)
->>> toolbox.register("mutate", tools.mutFlipBit, indpb=0.1)
->>> toolbox.register("select", tools.selTournament, tournsize=3)
->>> population = [toolbox.individual() for _ in range(20)]
->>> with gpdata.Recorder(tempfile.mkdtemp(), system="deap", problem="onemax") as run:
-...     tracker = gpdeap.Tracker(run, toolbox, errors=lambda bits: [1 - bit for bit in bits], generations=3)
-...     _ = algorithms.eaSimple(population, toolbox, 0.7, 0.2, ngen=3, halloffame=tracker, verbose=False)
->>> gpdata.open(run.lake).sql("select count(*), max(generation) from individuals").fetchall()
-[(80, 3)]
-"""
+"""DEAP, unpatched: a Tracker records every individual of `eaSimple` and its kin, with parents and operators."""
 
 from __future__ import annotations
 
 import functools
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Self
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
 
 from gpdata.errors import InvalidInput
-from gpdata.upload.adapters.deap_code import code
-from gpdata.upload.plain import Plain, double, total
+from gpdata.upload.adapters.begin import Lake, begin, least
+from gpdata.upload.adapters.deap_code import code, fitness_errors, individuals_of, weighted_error
+from gpdata.upload.adapters.lineage import MIGRATION, RANDOM, REPRODUCTION, Lineage, carried, carry
 from gpdata.upload.recorder import CONTINUE, FAILURE, SUCCESS, Recorder
 
-RANDOM, REPRODUCTION, MIGRATION = "random", "reproduction", "migration"
-"""What no operator did: an individual made at random, kept or copied as it was, come from another run."""
-_ATTRIBUTE = "gpdata_lineage"
+_OPERATORS = ("mate", "mutate")
 
 
 class Solved(Exception):
     """Raised by a Tracker that was told to stop, to leave DEAP's loop once a success is recorded."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lineage:
-    """Where an individual comes from; an attribute of it, which copies, pickles and other processes keep."""
-
-    uuid: str
-    run: str
-    parents: tuple[str, ...] | None
-    operators: tuple[str, ...]
-    made: int
-    """The generation for which its program was made."""
-    born: int | None = None
-    """The generation in which it was recorded first; None while it stood in none."""
-
-    def __deepcopy__(self, memo: dict[int, object]) -> Self:
-        return self
-
-    @property
-    def as_parents(self) -> tuple[str, ...]:
-        """What a child of it has as parents: it, or its own parents while it is only on its way."""
-        return self.parents or () if self.born is None else (self.uuid,)
-
-    @property
-    def so_far(self) -> tuple[str, ...]:
-        """The operators that a child of it went through already."""
-        return self.operators if self.born is None else ()
 
 
 class Tracker:
@@ -140,7 +89,7 @@ class Tracker:
         stop: bool = False,
         hall_of_fame: Any = None,
         describe: Callable[[Any], Mapping[str, object]] | None = None,
-        operators: Sequence[str] = ("mate", "mutate"),
+        operators: Sequence[str] = _OPERATORS,
     ) -> None:
         self._recorder = recorder
         self._errors = errors
@@ -154,6 +103,11 @@ class Tracker:
         self._newborn: set[str] = set()
         self._solved = False
         self._track(toolbox, operators)
+
+    @property
+    def recorder(self) -> Recorder:
+        """The Recorder of this run."""
+        return self._recorder
 
     def update(self, population: Iterable[Any]) -> None:
         """Record a generation: all of its individuals, evaluated.
@@ -170,16 +124,39 @@ class Tracker:
         Solved
             The best solves the problem, and the Tracker was told to stop.
         """
-        individuals = list(population)
-        best = _least(individuals)
+        self._record(list(population), None)
+
+    def update_islands(self, islands: Iterable[Iterable[Any]]) -> None:
+        """Record a generation of several populations (demes) that exchange individuals, as one run.
+
+        Parameters
+        ----------
+        islands : iterable of iterables
+            The populations. Locations count through them; each individual says in the field `island`, which
+            stands in `extra`, in which it lives, from 0. One that has moved keeps its uuid.
+
+        Raises
+        ------
+        InvalidInput, Solved
+            As `update`.
+        """
+        parted = [list(island) for island in islands]
+        numbers = [number for number, island in enumerate(parted) for _ in island]
+        self._record([individual for island in parted for individual in island], numbers)
+
+    def _record(self, individuals: list[Any], islands: list[int] | None) -> None:
+        position = least(map(weighted_error, individuals))
+        best = None if position is None else individuals[position]
         solved = best is not None and self._success is not None and bool(self._success(best))
         self._solved = self._solved or solved
         self._newborn.clear()
         rows = [self._row(individual) for individual in individuals]
+        if islands is not None:
+            rows = [{"island": island, **row} for island, row in zip(islands, rows, strict=True)]
         self._recorder.generation(
             rows,
             outcome=self._outcome(),
-            best=next((row for row, each in zip(rows, individuals, strict=True) if each is best), None),
+            best=None if position is None else rows[position],
             test_errors=self._test_errors(best) if best is not None and self._test_errors else None,
         )
         self._generation += 1
@@ -210,12 +187,7 @@ class Tracker:
                 f"the toolbox serves run {before._recorder.run_uuid}, which is still being recorded; "
                 "build a toolbox for each run, or close the other Recorder first"
             )
-        for name in operators:
-            if not hasattr(toolbox, name):
-                raise InvalidInput(
-                    f"the toolbox has no operator {name!r}; register it before the Tracker is made, or name "
-                    "the variation operators that it has: Tracker(..., operators=('mutate',))"
-                )
+        _check(toolbox, operators)
         toolbox.gpdata_tracker = self
         toolbox.decorate("clone", self._tracked_clone)
         for name in operators:
@@ -225,7 +197,7 @@ class Tracker:
         @functools.wraps(clone)
         def tracked(source: Any, *args: Any, **options: Any) -> Any:
             copy = clone(source, *args, **options)
-            lineage = _lineage(source)
+            lineage = carried(source)
             if lineage is not None and not self._recorder.closed:
                 made = lineage.made if lineage.run == self._recorder.run_uuid else self._generation
                 self._set(copy, lineage.as_parents, lineage.so_far, made)
@@ -236,12 +208,12 @@ class Tracker:
     def _tracked_operator(self, name: str, operator: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(operator)
         def tracked(*args: Any, **options: Any) -> Any:
-            sources = [lineage for lineage in map(_lineage, args) if lineage is not None]
+            sources = [lineage for lineage in map(carried, args) if lineage is not None]
             children = operator(*args, **options)
             if sources and not self._recorder.closed:
                 parents = sum((source.as_parents for source in sources), ())
                 operators = (*sum((source.so_far for source in sources), ()), name)
-                for child in _individuals(args if children is None else children):
+                for child in individuals_of(args if children is None else children):
                     self._set(child, parents, operators, self._generation)
             return children
 
@@ -249,8 +221,7 @@ class Tracker:
 
     def _set(self, individual: Any, parents: tuple[str, ...], operators: tuple[str, ...], made: int) -> None:
         recorder = self._recorder
-        lineage = Lineage(recorder.new_uuid(), recorder.run_uuid, parents, operators, made)
-        setattr(individual, _ATTRIBUTE, lineage)
+        carry(individual, Lineage(recorder.new_uuid(), recorder.run_uuid, parents, operators, made))
 
     def _row(self, individual: Any) -> dict[str, object]:
         lineage = self._stand(individual)
@@ -261,17 +232,17 @@ class Tracker:
             "genetic_operators": [REPRODUCTION] if again else lineage.operators,
             "age": self._generation - lineage.made,
         }
-        error = _weighted_error(individual)
+        error = weighted_error(individual)
         if error is not None and self._errors is not None:
             row |= {"errors": self._errors(individual), "weighted_error": error}
         elif error is not None:
-            row |= {"errors": _fitness_errors(individual)}
+            row |= {"errors": fitness_errors(individual)}
         described = {} if self._describe is None else self._describe(individual)
         return {**row, **({} if "genome" in described else code(individual)), **described}
 
     def _stand(self, individual: Any) -> Lineage:
         """Return the lineage of an individual that stands in this generation, and note that it does."""
-        lineage = _lineage(individual)
+        lineage = carried(individual)
         run, now = self._recorder.run_uuid, self._generation
         if lineage is None:
             lineage = Lineage(self._recorder.new_uuid(), run, None, (RANDOM,), now, now)
@@ -282,8 +253,8 @@ class Tracker:
             uuid = self._recorder.new_uuid() if lineage.uuid in self._newborn else lineage.uuid
             self._newborn.add(uuid)
             operators = lineage.operators or (REPRODUCTION,)
-            lineage = replace(lineage, uuid=uuid, operators=operators, born=now)
-        setattr(individual, _ATTRIBUTE, lineage)
+            lineage = lineage._replace(uuid=uuid, operators=operators, born=now)
+        carry(individual, lineage)
         return lineage
 
     def _outcome(self) -> str:
@@ -310,26 +281,108 @@ class _Statistics:
         return {} if self._statistics is None else self._statistics.compile(population)
 
 
-def _lineage(individual: Any) -> Lineage | None:
-    return getattr(individual, _ATTRIBUTE, None)
+def _check(toolbox: Any, operators: Sequence[str]) -> None:
+    for name in operators:
+        if not hasattr(toolbox, name):
+            raise InvalidInput(
+                f"the toolbox has no operator {name!r}; register it before the Tracker is made, or name "
+                "the variation operators that it has: Tracker(..., operators=('mutate',))"
+            )
 
 
-def _individuals(made: Any) -> list[Any]:
-    """Return the individuals among what an operator returned, or was given where it returned nothing."""
-    return [made] if hasattr(made, "fitness") else [each for each in made if hasattr(each, "fitness")]
+@contextmanager
+def record_deap(
+    toolbox: Any,
+    lake: Lake = None,
+    *,
+    problem: str | None = None,
+    config: Mapping[str, object] | None = None,
+    label: str | None = None,
+    errors: Callable[[Any], Sequence[float]] | None = None,
+    test_errors: Callable[[Any], Sequence[float]] | None = None,
+    success: Callable[[Any], bool] | None = None,
+    generations: int | None = None,
+    stop: bool = False,
+    hall_of_fame: Any = None,
+    describe: Callable[[Any], Mapping[str, object]] | None = None,
+    operators: Sequence[str] = _OPERATORS,
+    **recorder: Any,
+) -> Iterator[Tracker]:
+    """Record a run of DEAP: what the ``with`` block gets is passed to DEAP's algorithms as `halloffame`.
 
+    Parameters
+    ----------
+    toolbox : deap.base.Toolbox
+        The toolbox of this run, its operators registered.
+    lake : str or Path, optional
+        The lake's directory or a server's address, as for `Recorder`.
+    problem, config, label : optional
+        What is run, its arguments by name, and a word for it, as for `Recorder`.
+    errors : callable, optional
+        Gives an individual's error on each training case; called in this process. By default the errors are
+        the fitness values, each times minus its weight: less is better.
+    test_errors : callable, optional
+        Gives an individual's error on each unseen test case; called for the best of each generation.
+    success : callable, optional
+        Says of the best of a generation whether it solves the problem; nothing does by default.
+    generations : int, optional
+        The number of the last generation: `ngen` of DEAP's algorithms. Where it is left out, a run that is not
+        solved stays unfinished ("continue").
+    stop : bool, optional
+        Whether to leave the ``with`` block once a success is recorded.
+    hall_of_fame : object, optional
+        A `deap.tools.HallOfFame` or `ParetoFront` that is updated as well.
+    describe : callable, optional
+        Gives more fields of an individual, or other values for those that are recorded.
+    operators : sequence of str, optional
+        The toolbox's names of the variation operators.
+    recorder
+        More keywords of `Recorder`: run_uuid, owner, uuids, clock, token, ...
 
-def _fitness_errors(individual: Any) -> list[Plain]:
-    return [0.0 - value for value in individual.fitness.wvalues]  # 0.0 - 0.0 is no negative zero
+    Returns
+    -------
+    context manager
+        It gives a Tracker (see `gpdata.upload.adapters.deap`), whose `recorder` is the run's Recorder; call its
+        `update` once a generation in a loop of your own, and `update_islands` with several populations. Also
+        when an exception leaves the block, what was recorded is in the lake.
 
+    Raises
+    ------
+    InvalidInput
+        An argument cannot be used, or the toolbox lacks an operator.
 
-def _weighted_error(individual: Any) -> float | None:
-    """Return minus the sum of weight times fitness value; None while the fitness is not valid."""
-    return double(total(_fitness_errors(individual))) if individual.fitness.valid else None
-
-
-def _least(individuals: list[Any]) -> Any:
-    """Return the individual of least weighted error, the first of equals; None where none has a number."""
-    errors = ((_weighted_error(individual), position) for position, individual in enumerate(individuals))
-    least = min((pair for pair in errors if pair[0] is not None and not math.isnan(pair[0])), default=None)
-    return None if least is None else individuals[least[1]]
+    Examples
+    --------
+    >>> import random, tempfile
+    >>> from deap import algorithms, base, creator, tools
+    >>> import gpdata
+    >>> creator.create("Fewest", base.Fitness, weights=(-1.0,))
+    >>> creator.create("FewBits", list, fitness=creator.Fewest)
+    >>> toolbox = base.Toolbox()
+    >>> toolbox.register("individual", tools.initRepeat, creator.FewBits, lambda: random.randint(0, 1), 10)
+    >>> toolbox.register("evaluate", lambda bits: (sum(bits),))
+    >>> toolbox.register("mate", tools.cxOnePoint)
+    >>> toolbox.register("mutate", tools.mutFlipBit, indpb=0.1)
+    >>> toolbox.register("select", tools.selTournament, tournsize=3)
+    >>> with gpdata.record_deap(toolbox, tempfile.mkdtemp(), problem="fewest", generations=3) as hof:
+    ...     _ = algorithms.eaSimple(
+    ...         [toolbox.individual() for _ in range(20)], toolbox, 0.7, 0.2, 3, halloffame=hof, verbose=False
+    ...     )
+    >>> gpdata.open(hof.recorder.lake).sql("select count(*), max(generation) from individuals").fetchall()
+    [(80, 3)]
+    """
+    _check(toolbox, operators)
+    run = begin("deap", "deap", lake, problem=problem, config=config, label=label, options=recorder)
+    with run, suppress(Solved):
+        yield Tracker(
+            run,
+            toolbox,
+            errors=errors,
+            test_errors=test_errors,
+            success=success,
+            generations=generations,
+            stop=stop,
+            hall_of_fame=hall_of_fame,
+            describe=describe,
+            operators=operators,
+        )

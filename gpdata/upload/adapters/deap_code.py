@@ -1,4 +1,4 @@
-"""What a DEAP individual is made of: its genome, and the program where it is one."""
+"""What a DEAP individual is made of: its genome, the program where it is one, and its errors."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gpdata.errors import InvalidInput
+from gpdata.upload.plain import Plain, double, total
 
 
 def code(individual: Any) -> dict[str, object]:
@@ -72,3 +73,18 @@ def _terminal(node: Any) -> object:
     """Return a constant's value where it is a number or a truth value, and else its text in the program."""
     constant = not isinstance(node.value, str) and isinstance(node.value, bool | int | float | np.generic)
     return node.value if constant else node.format()
+
+
+def individuals_of(made: Any) -> list[Any]:
+    """Return the individuals among what an operator returned, or was given where it returned nothing."""
+    return [made] if hasattr(made, "fitness") else [each for each in made if hasattr(each, "fitness")]
+
+
+def fitness_errors(individual: Any) -> list[Plain]:
+    """Return the fitness values, each times minus its weight: less is better."""
+    return [0.0 - value for value in individual.fitness.wvalues]  # 0.0 - 0.0 is no negative zero
+
+
+def weighted_error(individual: Any) -> float | None:
+    """Return minus the sum of weight times fitness value; None while the fitness is not valid."""
+    return double(total(fitness_errors(individual))) if individual.fitness.valid else None
