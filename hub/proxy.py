@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -76,10 +77,18 @@ def install() -> None:
     InvalidInput
         There is no node, or npm failed; its own message is on standard error.
     """
+    INSTALLED.parent.mkdir(parents=True, exist_ok=True)
+    # Two that install at once into one folder leave it half made.
+    with INSTALLED.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _install()
+
+
+def _install() -> None:
     done = INSTALLED / "package-lock.json.installed"
     if done.is_file() and done.read_bytes() == LOCK.read_bytes():
         return
-    INSTALLED.mkdir(parents=True, exist_ok=True)
+    INSTALLED.mkdir(exist_ok=True)
     for file in (DECLARATION, LOCK):
         shutil.copyfile(file, INSTALLED / file.name)
     npm = node_and_npm()[1]
