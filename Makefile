@@ -32,13 +32,13 @@ demo: env ## evolve with DEAP, record it live, write a report (CAPTURES=dir: ove
 	@$(BIN)/gpdata demo --lake "$(LAKE)" --report "$(REPORT)" --engine "$(ENGINE)" $(if $(CAPTURES),--captures "$(CAPTURES)")
 
 test: env lint ## lint, types, import contracts, then every test
-	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -q -n 3 --dist loadgroup
 
 test-faults: env ## every fault, for long (SEED=1 KILLS=50 FAULTS=4000)
 	@$(BIN)/python -m pytest -q -m faults -s tests/faults tests/storage tests/sessions/test_stream.py tests/sessions/test_stream_killed.py
 
-test-spark: env ## Spark's slower tests: a cluster whose executors are killed, a Connect server, the engines' suite on both
-	@$(BIN)/python -m pytest -q -m faults tests/sessions
+test-spark: env ## Spark's slower tests: a cluster whose executors are killed, a Connect server, every notebook on both
+	@$(BIN)/python -m pytest -q -m faults tests/sessions tests/widgets tests/test_site.py
 
 mutation: env ## switch every barrier off in turn; each must be noticed by a test
 	@$(BIN)/python -m tests.faults.mutation

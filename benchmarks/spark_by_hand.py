@@ -112,11 +112,9 @@ _LOOKS = " ".join(f"WHEN instruction RLIKE r'{pattern}' THEN '{name}'" for name,
 # Types that follow from how an instruction is written are not stored: they are worked out once counted.
 INSTRUCTION_FREQUENCY = f"""
 WITH {GROUPS}, genes AS (
-  SELECT run_uuid, explode(arrays_zip(i, t)) AS gene
-  FROM (SELECT run_uuid, gene_instruction AS i, coalesce(gene_type, transform(gene_instruction, x -> NULL)) AS t
-    FROM I)),
-stored AS (
-  SELECT run_uuid, gene.i AS instruction, gene.t AS type, count(*) AS n FROM genes GROUP BY run_uuid, gene.i, gene.t),
+  SELECT run_uuid, instruction, get(gene_type, position) AS type
+  FROM I LATERAL VIEW posexplode(gene_instruction) AS position, instruction),
+stored AS (SELECT run_uuid, instruction, type, count(*) AS n FROM genes GROUP BY run_uuid, instruction, type),
 counts AS (
   SELECT run_uuid, instruction, coalesce(type, CASE {_LOOKS} ELSE 'string' END) AS type, sum(n) AS n
   FROM stored GROUP BY ALL)

@@ -142,6 +142,22 @@ def _selected(frame: nw.LazyFrame[Any], columns: Mapping[str, str], types: Mappi
     return result
 
 
+def on_spark(text: str, **frames: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+    """Answer a query in Spark's SQL, where narwhals lacks the words or takes many calls to say the same.
+
+    Parameters
+    ----------
+    text : str
+        The query; it calls a frame by its name in braces.
+    **frames : narwhals.LazyFrame
+        Frames of one session.
+    """
+    native: dict[str, Any] = {name: frame.to_native() for name, frame in frames.items()}
+    session = next(iter(native.values())).sparkSession
+    result: nw.LazyFrame[Any] = nw.from_native(session.sql(text, **native))
+    return result
+
+
 def only_runs(frame: Any, table: Table, runs: Sequence[str]) -> Any:
     """Keep the rows of some runs of a native frame, before anything is computed: engines skip the other files."""
     given = wrap(frame, table.name)

@@ -70,7 +70,7 @@ def runs_table(lab: Any) -> Any:
     >>> runs_table(runs).columns
     ['run_uuid', 'parent-selection']
     """
-    runs = getattr(lab, "runs", lab)
+    runs = _runs_of(lab)
     differing = [name for name, values in _values(runs).items() if len(set(values)) > 1]
     return _native(_select(wrap(runs, RUNS.name), ["run_uuid", *differing]), "runs_table")
 
@@ -114,7 +114,7 @@ def shared_parameters(lab: Any) -> Any:
     >>> shared_parameters(runs).rows()
     [('problem', 'odd')]
     """
-    runs = getattr(lab, "runs", lab)
+    runs = _runs_of(lab)
     shared = {name: values[0] for name, values in _values(runs).items() if len(set(values)) == 1}
     columns = {
         "parameter": pa.array(list(shared), pa.string()),
@@ -259,6 +259,12 @@ def _select(given: Any, names: list[str]) -> Any:
     if not given.implementation.is_spark_like():
         return given.select(names)
     return nw.from_native(given.to_native().select(*(f"`{name}`" for name in names)))
+
+
+def _runs_of(lab: Any) -> Any:
+    """Return the runs of a lab; a frame is taken for them (one of Connect has any attribute that it is asked for)."""
+    is_frame = isinstance(nw.from_native(lab, pass_through=True), nw.DataFrame | nw.LazyFrame)
+    return lab if is_frame else getattr(lab, "runs", lab)
 
 
 def _values(runs: Any) -> dict[str, list[Any]]:

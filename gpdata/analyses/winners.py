@@ -7,12 +7,20 @@ from collections.abc import Sequence
 import narwhals.stable.v2 as nw
 from narwhals.stable.v2.typing import IntoFrameT
 
-from gpdata.analyses.frames import check_same_engine, give_back, only_runs, run_names, take
+from gpdata.analyses.frames import check_same_engine, give_back, on_spark, only_runs, run_names, take
 from gpdata.analyses.last import last_rows
 from gpdata.schema import GENERATIONS, INDIVIDUALS
 
 WINNER = tuple(INDIVIDUALS[name] for name in ("run_uuid", "generation", "location", "uuid"))
 """The result columns of `winner`."""
+
+# The least of each run in one pass, and nothing moved but the best of each file.
+_ON_SPARK = """
+SELECT run_uuid, generation, best.location, best.uuid FROM (
+  SELECT run_uuid, generation, min(struct(total_error, location, uuid)) AS best FROM {individuals}
+  JOIN (SELECT run_uuid, max(generation) AS generation FROM {generations} GROUP BY run_uuid)
+  USING (run_uuid, generation)
+  WHERE total_error IS NOT NULL AND NOT isnan(total_error) GROUP BY run_uuid, generation)"""
 
 
 def winner(individuals: IntoFrameT, generations: IntoFrameT, *, run: str | Sequence[str]) -> IntoFrameT:
@@ -65,9 +73,13 @@ def winner(individuals: IntoFrameT, generations: IntoFrameT, *, run: str | Seque
     """
     runs = run_names("run", run)
     check_same_engine(individuals=individuals, generations=generations)
-    last = last_rows(take(only_runs(generations, GENERATIONS, runs), GENERATIONS, ["run_uuid", "generation"]))
+    known = take(only_runs(generations, GENERATIONS, runs), GENERATIONS, ["run_uuid", "generation"])
     rows = take(only_runs(individuals, INDIVIDUALS, runs), INDIVIDUALS, [c.name for c in WINNER] + ["total_error"])
-    best = rows.join(last, on=["run_uuid", "generation"], how="semi").filter(~nw.col("total_error").is_nan())
+    if rows.implementation.is_spark_like():
+        best = on_spark(_ON_SPARK, individuals=rows, generations=known)
+        return give_back(best.sort("run_uuid"), {}, WINNER, individuals)
+    best = rows.join(last_rows(known), on=["run_uuid", "generation"], how="semi")
+    best = best.filter(~nw.col("total_error").is_nan())
     for least in ("total_error", "location"):
         best = best.filter(nw.col(least) == nw.col(least).min().over("run_uuid"))
     return give_back(best.sort("run_uuid"), {}, WINNER, individuals)

@@ -47,6 +47,20 @@ _DECODE = {
 }
 _KEY = ("run_uuid", "generation", "location")
 
+_AT = {name: f"get(gene_{name}, position)" for name in GENES.names[5:]}
+"""How a column of `genes` is made of an individual's lists, `position` and `instruction`."""
+# The same from the lists as they are stored: no list of an individual is made for it, and only what is asked is read.
+# Few instructions begin as something else than a string does: the others are not matched against a pattern.
+_AT_STORED = _AT | {
+    "type": "coalesce(get(gene_type, position), CASE WHEN instruction IS NULL OR ascii(instruction) NOT IN "
+    f"({', '.join(str(ord(first)) for first in '-0123456789NItfn[{')}) THEN 'string' "
+    f"{_LOOKS.replace('x RLIKE', 'instruction RLIKE')} ELSE 'string' END)",
+    "uuid": "CASE WHEN gene_ids IS NULL THEN get(gene_uuid_text, position) "
+    f"ELSE {_uuid('get(gene_ids, position)')} END",
+    "parent_uuid": "CASE WHEN gene_ids IS NULL THEN get(gene_parent_uuid_text, position) WHEN size(gene_ids) > "
+    f"size(gene_instruction) THEN {_uuid('get(gene_ids, size(gene_instruction) + position)')} END",
+}
+
 
 class Spark:
     """The frames of a Spark session; it is borrowed, and never stopped here."""
@@ -56,6 +70,9 @@ class Spark:
     def __init__(self, session: Any) -> None:
         self._session = session
         self._frames: dict[str, Any] = {}
+        # The individuals as they are stored, and the frame that is made of them.
+        self._undecoded: Any = None
+        self._decoded: Any = None
 
     def runs(self, table: pa.Table) -> Any:
         """Return the `runs` frame, given in Arrow."""
@@ -63,12 +80,14 @@ class Spark:
 
     def generations(self, snapshot: Snapshot, runs: Sequence[str] | None) -> Any:
         """Return the `generations` frame."""
-        return self._stored(GENERATIONS, snapshot, runs)
+        return self._shown(GENERATIONS, self._stored(GENERATIONS, snapshot, runs))
 
     def individuals(self, snapshot: Snapshot, runs: Sequence[str] | None) -> Any:
         """Return the `individuals` frame; a session that gpdata started is fitted to its size."""
         fit(self._session, sum(file.size for file in snapshot.files[INDIVIDUALS.name]))
-        return self._stored(INDIVIDUALS, snapshot, runs)
+        self._undecoded = self._stored(INDIVIDUALS, snapshot, runs)
+        self._decoded = self._shown(INDIVIDUALS, self._undecoded)
+        return self._decoded
 
     def errors(self, individuals: Any) -> Any:
         """Return the `errors` view: one row per training case."""
@@ -76,12 +95,15 @@ class Spark:
 
     def genes(self, individuals: Any) -> Any:
         """Return the `genes` view: one row per gene."""
-        lists = {name: f"gene_{name}" for name in GENES.names[4:]}
-        nothing = "transform(gene_instruction, x -> NULL)"
-        zipped = ", ".join(f"coalesce({column}, {nothing})" for column in lists.values())
-        exploded = individuals.selectExpr(*_KEY, f"posexplode(arrays_zip({zipped})) AS (position, gene)")
-        columns = [f"gene.`{number}` AS {name}" for number, name in enumerate(lists)]
-        return self._named(GENES, exploded.selectExpr(*_KEY, "position", *columns))
+        stored = self._undecoded if individuals is self._decoded else None
+        exploded = (individuals if stored is None else stored).selectExpr(
+            "*", "posexplode(gene_instruction) AS (position, instruction)"
+        )
+        made = (_AT if stored is None else _AT_STORED).items()
+        return self._named(
+            GENES,
+            exploded.selectExpr(*_KEY, "position", "instruction", *(f"{value} AS {name}" for name, value in made)),
+        )
 
     def sql(self, text: str) -> Any:
         """Run a query over the tables and views by their names, as temporary views of the session."""
@@ -114,7 +136,7 @@ class Spark:
         return Spark(self._session)
 
     def _stored(self, table: Table, snapshot: Snapshot, runs: Sequence[str] | None) -> Any:
-        decode = _DECODE[table.name]
+        """Return a table as it is stored."""
         paths = [hadoop_address(place) for place in snapshot.places(table.name)]
         schema = STORAGE[table.name]
         if paths:
@@ -125,6 +147,10 @@ class Spark:
             frame = frame.filter(f"batch <= {snapshot.version}")
         if runs is not None:
             frame = frame.filter(frame["run_uuid"].isin(list(runs)))
+        return frame
+
+    def _shown(self, table: Table, frame: Any) -> Any:
+        decode = _DECODE[table.name]
         columns = [f"{decode[name]} AS {name}" if name in decode else name for name in table.names]
         return self._named(table, frame.selectExpr(*columns))
 

@@ -165,6 +165,8 @@ class Table:
             }
             for file in add
         ]
+        # Cut where a line ends, an entry would still be one: with the batch, perhaps, and without its rows.
+        entry[0]["commitInfo"]["actions"] = len(entry)
         remove_names = frozenset(file.path for file in remove)
         version = self._next_version(batch, remove_names)
         self._write_entry(version, entry)
@@ -258,7 +260,8 @@ def _is_entry(path: Path) -> bool:
         actions = [json.loads(line) for line in path.read_bytes().splitlines()]
     except ValueError:
         return False
-    return bool(actions)
+    said = [action["commitInfo"] for action in actions if "commitInfo" in action]
+    return bool(actions) and all(info.get("actions", len(actions)) == len(actions) for info in said)
 
 
 def _statistics(file: DataFile) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def test_parameters_are_compared_on_every_engine(engine: Any, captured: Path) ->
         assert type(tracked) is type(lab.runs)
         named = gp.select_runs(lab.runs, text="TOURNAMENT")
         chosen_runs = [frame.select("run_uuid") for frame in (tracked, nameless, named)]
-        frames = [gp.runs_table(lab), gp.shared_parameters(lab), *chosen_runs]
+        frames = [gp.runs_table(lab), gp.runs_table(named), gp.shared_parameters(lab), *chosen_runs]
         return [sorted(gp.to_arrow(frame).to_pylist(), key=str) for frame in frames]
 
     for found, expected in zip(answers(engine), answers(None), strict=True):

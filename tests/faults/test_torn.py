@@ -17,6 +17,7 @@ import pytest
 
 from gpdata.errors import LakeDamaged
 from gpdata.lake import Lake
+from gpdata.lake.delta import _is_entry
 from gpdata.lake.transform import Transformer
 from gpdata.lake.verify import verify
 from gpdata.spool import Damage, Meta
@@ -152,9 +153,27 @@ def test_an_empty_or_half_newest_entry_is_set_aside_and_the_batch_made_again(
     data = bytearray(entry.read_bytes())
     damage(data, random.Random(SEED))
     entry.write_bytes(data)
+    whole = _is_entry(entry)  # its last line lost no more than its end
     _run(nursery, where, tmp_path)
     _same(where, expected)
-    assert list((where / table / "_delta_log").glob("set-aside-*"))
+    assert whole or list((where / table / "_delta_log").glob("set-aside-*"))
+
+
+@pytest.mark.parametrize("table", ["individuals", "runs", "generations"])
+def test_an_entry_that_is_cut_where_a_line_ends_is_set_aside(
+    template: Path, table: str, tmp_path: Path, nursery: Nursery
+) -> None:
+    expected = contents(Lake.open(template))
+    where = _crashed(template, tmp_path / "whole", upto=table)
+    lines = _newest(where / table).read_bytes().splitlines(keepends=True)
+    assert len(lines) > 1
+    for number in range(1, len(lines)):
+        folder = tmp_path / str(number)
+        shutil.copytree(where, folder / "lake")
+        _newest(folder / "lake" / table).write_bytes(b"".join(lines[:number]))
+        _run(nursery, folder / "lake", folder)
+        _same(folder / "lake", expected)
+        assert list((folder / "lake" / table / "_delta_log").glob("set-aside-*"))
 
 
 @pytest.mark.parametrize("damage", LOG_DAMAGE)

@@ -48,6 +48,7 @@ def is_answered(hub, token):
         return False
 
 
+@pytest.mark.faults
 def test_after_the_loss_of_everything_users_data_and_tokens_are_back(installed_proxy, tmp_path):
     from tests.hub.live import live_hub
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import pytest
 
 import gpdata
 from hub.settings import FOLDERS, ROOT, SYSTEM
@@ -99,6 +100,7 @@ def sent(port, lines) -> bool:
     return True
 
 
+@pytest.mark.faults
 def test_a_run_is_uploaded_with_an_own_token_seen_by_all_and_changed_by_nobody(
     people, chromium, installed_proxy, material, tmp_path
 ):

@@ -77,8 +77,10 @@ def environment(conf: Path) -> dict[str, str]:
 
 
 @contextmanager
-def standalone(folder: Path, *, workers: int = 2, secret: str | None = None) -> Iterator[Cluster]:
-    """Start a master and its workers, of one core and a gigabyte each, and end them with all of their executors.
+def standalone(
+    folder: Path, *, workers: int = 2, secret: str | None = None, cores: int = 1, memory: str = "1g"
+) -> Iterator[Cluster]:
+    """Start a master and its workers, and end them with all of their executors.
 
     Parameters
     ----------
@@ -88,6 +90,8 @@ def standalone(folder: Path, *, workers: int = 2, secret: str | None = None) -> 
         How many; 0 is a cluster without capacity.
     secret : str, optional
         What master, workers and drivers authenticate with.
+    cores, memory : int, str
+        What each worker has to give.
     """
     folder.mkdir(parents=True, exist_ok=True)
     secured = {
@@ -104,7 +108,7 @@ def standalone(folder: Path, *, workers: int = 2, secret: str | None = None) -> 
         _start(cluster, conf, "master.Master", [*where, "--port", str(port)])
         until(lambda: _alive(cluster) and listens("127.0.0.1", port), 120, "the master")
         for number in range(workers):
-            work = ["--cores", "1", "--memory", "1g", "--work-dir", str(folder / f"work-{number}")]
+            work = ["--cores", str(cores), "--memory", memory, "--work-dir", str(folder / f"work-{number}")]
             _start(cluster, conf, "worker.Worker", [*where, *work, cluster.master])
         log = folder / "0.log"
         registered = re.compile("Registering worker")

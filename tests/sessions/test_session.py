@@ -128,6 +128,7 @@ print("theirs", theirs.range(4).count())
 """
 
 
+@pytest.mark.faults
 @pytest.mark.xdist_group("spark")
 def test_a_stopped_session_gives_way_to_one_of_another_memory_and_a_borrowed_one_stays() -> None:
     done = subprocess.run([sys.executable, "-c", AGAIN], capture_output=True, text=True, check=False)

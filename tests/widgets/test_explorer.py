@@ -40,8 +40,14 @@ CHOICES = [
 ]
 
 
-@pytest.mark.parametrize("choice", CHOICES)
-@pytest.mark.parametrize("engine", ["duckdb", "polars", pytest.param("spark", marks=pytest.mark.xdist_group("spark"))])
+@pytest.mark.parametrize(
+    ("engine", "choice"),
+    [
+        *((engine, choice) for engine in ("duckdb", "polars") for choice in CHOICES),
+        pytest.param("spark", CHOICES[1], marks=pytest.mark.xdist_group("spark")),
+        pytest.param("spark", CHOICES[0], marks=[pytest.mark.xdist_group("spark"), pytest.mark.faults]),
+    ],
+)
 def test_the_code_of_a_view_makes_what_the_view_shows(engine, choice, small_lake, sessions):
     lab = gpdata.open(small_lake, engine=sessions(engine) if engine == "spark" else engine)
     explorer = gpdata.explore(lab)
