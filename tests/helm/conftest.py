@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
-CHART = Path(__file__).resolve().parents[2] / "helm" / "gpdata"
+from tests.helm.reading import CHART, values_files
+
 DEPENDENCY = "GPDATA_JUPYTERHUB_CHART"
 Helm = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -78,26 +79,42 @@ def chart(jupyterhub_chart: Path | None, tmp_path_factory: pytest.TempPathFactor
     return copy
 
 
-@pytest.fixture
-def template(helm: Helm, chart: Path, tmp_path: Path) -> Helm:
-    """Run `helm template` with an example of the chart or none, and values of the test's own over it."""
+@pytest.fixture(scope="session")
+def helm_template(helm: Helm, chart: Path, tmp_path_factory: pytest.TempPathFactory) -> Helm:
+    """Run `helm template` with a size, an example or neither, and values of the test's own over it; once for each."""
+    folder = tmp_path_factory.mktemp("values")
+    done: dict[str, subprocess.CompletedProcess[str]] = {}
 
-    def run(values: dict[str, Any] | None = None, *, example: str | None = None) -> subprocess.CompletedProcess[str]:
-        own = tmp_path / "values.yaml"
-        own.write_text(yaml.safe_dump(values or {}))
-        files = [CHART / "examples" / f"{example}.yaml"] if example else []
-        return helm("template", "lab", chart, *(f"--values={file}" for file in [*files, own]))
+    def run(
+        values: dict[str, Any] | None = None, *, example: str | None = None, kubernetes: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        own = yaml.safe_dump(values or {})
+        key = f"{example} {kubernetes} {own}"
+        if key not in done:
+            file = folder / f"{len(done)}.yaml"
+            file.write_text(own)
+            version = [f"--kube-version={kubernetes}"] if kubernetes else []
+            files = [*values_files(example), file]
+            done[key] = helm("template", "lab", chart, "--namespace=hub", *version, *(f"--values={f}" for f in files))
+        return done[key]
 
     return run
 
 
 @pytest.fixture
-def manifests(template: Helm) -> Callable[..., list[dict[str, Any]]]:
+def template(helm_template: Helm) -> Helm:
+    """Run `helm template`; see `helm_template`."""
+    return helm_template
+
+
+@pytest.fixture
+def manifests(helm_template: Helm) -> Callable[..., list[dict[str, Any]]]:
     """Render, and return the manifests that helm would send to a cluster."""
 
-    def render(values: dict[str, Any] | None = None, *, example: str | None = None) -> list[dict[str, Any]]:
-        result = template(values, example=example)
+    def render(values: dict[str, Any] | None = None, **how: str | None) -> list[dict[str, Any]]:
+        result = helm_template(values, **how)
         assert result.returncode == 0, result.stderr
-        return [manifest for manifest in yaml.safe_load_all(result.stdout) if manifest]
+        loaded = yaml.load_all(result.stdout, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        return [manifest for manifest in loaded if manifest]
 
     return render
