@@ -69,6 +69,9 @@ images: ## build the images with podman, buildah or docker (BASE=image; without 
 test-images: env ## start every image in a real container (root, podman)
 	@GPDATA_IMAGES=1 $(BIN)/python -m pytest -q -s tests/test_images.py
 
+test-cluster: env ## a real Kubernetes of one node on this machine, with the chart on it (root; GPDATA_JUPYTERHUB_CHART=...)
+	@$(BIN)/python -m tests.cluster
+
 notebooks: env ## run the example notebooks anew and store their outputs
 	@$(BIN)/gpdata example-lake --lake example-lake
 	@GPDATA_LAKE="$(CURDIR)/example-lake" $(BIN)/python -m tests.notebooks.store

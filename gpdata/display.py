@@ -113,7 +113,7 @@ class Card:
         from rich.console import Console
 
         file = io.StringIO()
-        Console(file=file, width=width, color_system=None, legacy_windows=False).print(self.rich())
+        Console(file=file, width=width, color_system=None, legacy_windows=False, force_jupyter=False).print(self.rich())
         return "\n".join(line.rstrip() for line in file.getvalue().rstrip().splitlines())
 
 
