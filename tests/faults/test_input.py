@@ -105,7 +105,7 @@ def _send(address: Any, odd: list[Odd]) -> None:
 @pytest.mark.parametrize(
     ("way", "every"),
     [
-        (by_http, 80),
+        (by_http, 400),
         *(pytest.param(way, 1, marks=pytest.mark.faults) for way in (by_http, by_plain_tcp, by_forward, by_import)),
     ],
 )

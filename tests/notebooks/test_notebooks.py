@@ -89,6 +89,7 @@ def test_a_notebook_shows_what_is_stored_in_it(path: Path, example_lake: Path, t
     passed(nbval([path], example_lake, tmp_path), [path])
 
 
+@pytest.mark.faults
 @pytest.mark.xdist_group("spark")
 def test_notebooks_with_spark_show_what_is_stored_in_them(
     connect_server: Callable[[], str], example_lake: Path, tmp_path: Path

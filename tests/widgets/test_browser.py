@@ -277,6 +277,7 @@ def test_in_jupyterlab(browser, lake, pictures, tmp_path, example_lake, monkeypa
         page.context.close()
 
 
+@pytest.mark.faults
 def test_as_a_page(browser, lake, pictures, tmp_path):
     port = free_port()
     url = f"http://127.0.0.1:{port}/"

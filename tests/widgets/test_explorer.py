@@ -34,6 +34,7 @@ def pasted(code: str, lab: Any) -> dict[str, Any]:
     return names
 
 
+SPARK = pytest.mark.xdist_group("spark")
 CHOICES = [
     {},
     {"where": {"parent-selection": ["lexicase", None]}, "text": "odd", "since": "2023-11-15", "by": ["label"]},
@@ -44,8 +45,7 @@ CHOICES = [
     ("engine", "choice"),
     [
         *((engine, choice) for engine in ("duckdb", "polars") for choice in CHOICES),
-        pytest.param("spark", CHOICES[1], marks=pytest.mark.xdist_group("spark")),
-        pytest.param("spark", CHOICES[0], marks=[pytest.mark.xdist_group("spark"), pytest.mark.faults]),
+        *(pytest.param("spark", choice, marks=[SPARK, pytest.mark.faults]) for choice in CHOICES),
     ],
 )
 def test_the_code_of_a_view_makes_what_the_view_shows(engine, choice, small_lake, sessions):
@@ -69,7 +69,7 @@ def test_the_code_of_a_view_makes_what_the_view_shows(engine, choice, small_lake
     assert gpdata.to_arrow(explorer.runs)["run_uuid"].to_pylist() == gpdata.to_arrow(runs)["run_uuid"].to_pylist()
 
 
-@pytest.mark.parametrize("engine", ["duckdb", "polars", pytest.param("spark", marks=pytest.mark.xdist_group("spark"))])
+@pytest.mark.parametrize("engine", ["duckdb", "polars", pytest.param("spark", marks=SPARK)])
 def test_the_ancestry_is_that_of_its_code_and_every_parent_leads_somewhere(engine, small_lake, sessions):
     lab = gpdata.open(small_lake, engine=sessions(engine) if engine == "spark" else engine)
     explorer = gpdata.explore(lab)
