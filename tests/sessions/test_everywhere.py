@@ -30,8 +30,8 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         with clusters.standalone(folder / "cluster", secret=SECRET, cores=2, memory="3g") as cluster:
             file = {"GPDATA_SPARK_SECRET_FILE": str(folder / "secret")}
             yield preset | file | {"GPDATA_SPARK_MASTER": cluster.master}
-            # The lines of a worker say which executors it had.
-            assert re.search("Asked to launch executor", cluster.said()), "the cluster computed, and not the driver"
+            # A worker keeps the folder of each executor that it started.
+            assert list((folder / "cluster").glob("work-*/app-*/*")), "the cluster computed, and not the driver"
     elif request.param == "connect":
         with clusters.connect_server(PRESETS["connect"]) as server:
             yield preset | {"SPARK_REMOTE": server.address, "SPARK_CONNECT_AUTHENTICATE_TOKEN": server.token}
