@@ -20,7 +20,8 @@ import msgspec
 from gpdata.config import user_state
 from gpdata.errors import InvalidInput, LakeBusy
 from gpdata.spool import Disk
-from gpdata.sweeps.where import is_server
+from gpdata.storage import as_place
+from gpdata.upload.transport import is_server
 
 WAIT: Final = 15.0
 """Seconds in which the processes of a sweep that was killed must have ended."""
@@ -153,7 +154,7 @@ def folder_of(lake: str, name: str) -> Path:
     >>> folder_of("/data/lake/", "pilot").as_posix()
     '/data/lake.sweeps/pilot'
     """
-    if is_server(lake) or lake.startswith("s3:/"):
+    if is_server(lake) or not isinstance(as_place(lake), Path):
         return user_state() / "sweeps" / re.sub(r"[^A-Za-z0-9.-]+", "_", lake.partition("://")[2]) / name
     place = Path(lake).absolute()
     return place.with_name(place.name + ".sweeps") / name

@@ -19,10 +19,11 @@ from gpdata.lake.runs import read_rows
 from gpdata.schema import RUNS
 from gpdata.spool import Outcome, Spool, SpoolFile
 from gpdata.spool.incoming import DUPLICATE, REFUSED
-from gpdata.sweeps.where import Where, is_server
+from gpdata.sweeps.where import Where
 from gpdata.upload.http import ANSWER_WITHIN, CONNECT_WITHIN, Client, checked_token, server_address
 from gpdata.upload.outbox import Outbox
 from gpdata.upload.sender import Sender
+from gpdata.upload.transport import is_server
 
 _LOOK_EVERY = 0.1
 
@@ -67,7 +68,7 @@ def target_of(lake: str, folder: Path, *, token: str | None = None, ca: str | Pa
     """
     if is_server(lake):
         return ServerTarget(Where(server_address(lake), str(folder / "outbox")), token=token, ca=ca)
-    place = Lake.create(lake if lake.startswith("s3:/") else Path(lake).absolute()).path
+    place = Lake.create(lake).path
     return LakeTarget(Where(str(place), owner=settings().owner))
 
 

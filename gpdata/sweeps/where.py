@@ -34,14 +34,3 @@ class Where:
         from gpdata.upload.outbox import Outbox
 
         return Outbox(Path(self.outbox)).spool
-
-
-def is_server(lake: str) -> bool:
-    """Say whether what a Recorder takes as its lake is a server's address.
-
-    Examples
-    --------
-    >>> is_server("https://ingest.lab.org"), is_server("lake"), is_server("s3://lab/lake")
-    (True, False, False)
-    """
-    return not lake.startswith(("s3:/", "hdfs:/")) and ("://" in lake or lake.startswith(("https:/", "http:/")))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, SupportsIndex
+from typing import Any, Self, SupportsIndex
 
 from gpdata.config import settings
 from gpdata.errors import InvalidInput, near
@@ -18,9 +18,7 @@ from gpdata.storage import Place
 from gpdata.upload import line
 from gpdata.upload.embedded import Embedded
 from gpdata.upload.plain import Plain
-
-if TYPE_CHECKING:
-    from gpdata.upload.transport import Transport
+from gpdata.upload.transport import Transport, is_server
 
 CONTINUE, SUCCESS, FAILURE = OUTCOMES
 _LONGEST_RUN_UUID = 200
@@ -277,9 +275,7 @@ class Recorder:
 
     def _open(self, lake: str | Path, owner: str | None, transform_every: float, remote: dict[str, Any]) -> Transport:
         """Return what takes the lines."""
-        # HDFS is refused as a lake that is written, not as a server.
-        in_a_store = str(lake).startswith(("s3:/", "hdfs:/"))
-        if not in_a_store and ("://" in str(lake) or str(lake).startswith(("https:/", "http:/"))):
+        if is_server(str(lake)):
             if owner is not None:
                 raise InvalidInput(
                     f"owner is {owner!r}, but a server knows the owner by the token; leave owner out, "

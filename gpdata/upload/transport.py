@@ -27,3 +27,15 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Called when no further line comes."""
+
+
+def is_server(lake: str) -> bool:
+    """Say whether what a Recorder takes as its lake is a server's address.
+
+    Examples
+    --------
+    >>> is_server("https://ingest.lab.org"), is_server("lake"), is_server("s3://lab/lake")
+    (True, False, False)
+    """
+    # HDFS is refused as a lake that is written, not as a server.
+    return not lake.startswith(("s3:/", "hdfs:/")) and ("://" in lake or lake.startswith(("https:/", "http:/")))
