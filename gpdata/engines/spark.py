@@ -96,15 +96,10 @@ class Spark:
 
     def genes(self, individuals: Any) -> Any:
         """Return the `genes` view: one row per gene."""
-        stored = self._undecoded if individuals is self._decoded else None
-        exploded = (individuals if stored is None else stored).selectExpr(
-            "*", "posexplode(gene_instruction) AS (position, instruction)"
-        )
-        made = (_AT if stored is None else _AT_STORED).items()
-        return self._named(
-            GENES,
-            exploded.selectExpr(*_KEY, "position", "instruction", *(f"{value} AS {name}" for name, value in made)),
-        )
+        frame, made = (self._undecoded, _AT_STORED) if individuals is self._decoded else (individuals, _AT)
+        exploded = frame.selectExpr("*", "posexplode(gene_instruction) AS (position, instruction)")
+        columns = (f"{value} AS {name}" for name, value in made.items())
+        return self._named(GENES, exploded.selectExpr(*_KEY, "position", "instruction", *columns))
 
     def sql(self, text: str) -> Any:
         """Run a query over the tables and views by their names, as temporary views of the session."""
