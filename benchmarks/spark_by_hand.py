@@ -18,7 +18,8 @@ _LAST = """last AS (SELECT run_uuid, max(generation) AS generation, max_by(outco
 _Z = 1.959963984540054
 
 
-def _wilson(k: str, n: str) -> str:
+def wilson(k: str, n: str) -> str:
+    """The lower end of Wilson's interval of k successes among n."""
     root = f"sqrt({_Z * _Z} + 4 * {k} * ({n} - {k}) / {n})"
     return f"(2 * {k} + {_Z * _Z} - {_Z} * {root}) / (2 * ({n} + {_Z * _Z}))"
 
@@ -40,8 +41,8 @@ counts AS (
     percentile(IF(success, generation, NULL), 0.5) AS generations_median,
     max(IF(success, generation, NULL)) AS generations_max
   FROM facts GROUP BY g)
-SELECT g, runs, finished, successes, generalising, k / n AS rate, {_wilson("k", "n")} AS rate_low,
-  1 - {_wilson("(n - k)", "n")} AS rate_high, generations_min, generations_median, generations_max
+SELECT g, runs, finished, successes, generalising, k / n AS rate, {wilson("k", "n")} AS rate_low,
+  1 - {wilson("(n - k)", "n")} AS rate_high, generations_min, generations_median, generations_max
 FROM counts ORDER BY g"""
 
 ERROR_CURVES = f"""
@@ -63,8 +64,8 @@ curve AS (
   SELECT points.g, generation, runs, sum(new) OVER (PARTITION BY points.g ORDER BY generation) AS solved
   FROM points JOIN counted ON points.g <=> counted.g)
 SELECT g, generation, runs, solved, solved / runs AS probability,
-  {_wilson("CAST(solved AS DOUBLE)", "runs")} AS probability_low,
-  1 - {_wilson("CAST(runs - solved AS DOUBLE)", "runs")} AS probability_high
+  {wilson("CAST(solved AS DOUBLE)", "runs")} AS probability_low,
+  1 - {wilson("CAST(runs - solved AS DOUBLE)", "runs")} AS probability_high
 FROM curve ORDER BY g, generation"""
 
 ERT = f"""

@@ -10,6 +10,7 @@ of CPU time says more. `make bench-transform` runs it.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import statistics
 import subprocess
@@ -18,7 +19,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ import duckdb
 import msgspec
 
 import gpdata
-from benchmarks.size import groups, pieces
+from benchmarks.size import groups, lines_of
 from gpdata.lake import Lake, Transformer
 from gpdata.spool import Meta
 from gpdata.wire import Decoded, Origin, decode, identify
@@ -47,26 +48,29 @@ class Figures:
     transform: float
     cpu_ratio: float
     """The peer's CPU time by that of the transform."""
+    ratios: tuple[float, ...]
+    """The peer's seconds by those of the transform, of each round."""
 
-
-def lines_of(streams: list[str]) -> list[bytes]:
-    """Return the whole lines of streams, one for each generation of each run."""
-    found: dict[tuple[str, int], bytes] = {}
-    for line in b"".join(pieces(streams)).split(b"\n"):
-        key = identify(line)
-        if isinstance(key, tuple):
-            found.setdefault(key, line)
-    return list(found.values())
+    @property
+    def ratio(self) -> float:
+        """The median of the rounds."""
+        return statistics.median(self.ratios)
 
 
 def repeated(lines: list[bytes], least: int) -> list[bytes]:
     """Return the lines, and copies of them as further runs until they have `least` bytes."""
-    runs = [str(msgspec.json.decode(line)["config-uuid"]) for line in lines]
     found = list(lines)
     while sum(map(len, found)) < least:
-        copies = {run: str(uuid.uuid4()).encode() for run in runs}
-        found += [line.replace(run.encode(), copies[run]) for line, run in zip(lines, runs, strict=True)]
+        found += renamed(lines)
     return found
+
+
+def renamed(lines: list[bytes]) -> list[bytes]:
+    """Return the lines as those of other runs: a config that was read before is not read again."""
+    names = [identify(line) for line in lines]
+    runs = [name[0].encode() for name in names if isinstance(name, tuple)]
+    fresh = {run: str(uuid.uuid4()).encode() for run in runs}
+    return [line.replace(run, fresh[run]) for line, run in zip(lines, runs, strict=True)]
 
 
 def large(lines: list[bytes], count: int) -> list[bytes]:
@@ -137,15 +141,18 @@ def measure(lines: list[bytes], rounds: int, cores: int) -> Figures:
             target = Path(folder) / f"{number}.parquet"
             seconds["peer"].append(timed(partial(peer, connection, source, columns, longest, target), individuals))
             lake = Lake.create(Path(folder) / f"lake-{number}")
-            spooled(lake, lines)
+            spooled(lake, renamed(lines))
             seconds["transform"].append(timed(partial(transformed, lake), individuals))
             ((stored,),) = gpdata.open(lake.path).sql("SELECT count(*) FROM individuals").fetchall()
             if stored != individuals:
                 raise SystemExit(f"{stored} individuals in the lake instead of {individuals}")
-            seconds["decode"].append(timed(lambda: sum(count_of(lines)), individuals))
+            fresh = renamed(lines)
+            seconds["decode"].append(timed(partial(sum, count_of(fresh)), individuals))
     wall = {side: size / statistics.median(real for real, _ in times) for side, times in seconds.items()}
     cpu = {side: statistics.median(busy for _, busy in times) for side, times in seconds.items()}
-    return Figures(**wall, cpu_ratio=cpu["peer"] / cpu["transform"])
+    pairs = zip(seconds["peer"], seconds["transform"], strict=True)
+    ratios = tuple(theirs / ours for (theirs, _), (ours, _) in pairs)
+    return Figures(**wall, cpu_ratio=cpu["peer"] / cpu["transform"], ratios=ratios)
 
 
 def count_of(lines: Iterable[bytes]) -> Iterator[int]:
@@ -157,14 +164,14 @@ def count_of(lines: Iterable[bytes]) -> Iterator[int]:
         yield decoded.individuals.num_rows
 
 
-def table(folder: Path, cores: int, quick: bool, only: str | None) -> None:
-    """Print the figures of every group on so many cores."""
+def table(folder: Path, cores: int, quick: bool, only: str | None) -> list[dict[str, Any]]:
+    """Print the figures of every group on so many cores, and return them."""
     print(f"{'MB/s of raw JSON, cores: ' + str(cores):46} {'lines':>5} {'KB/line':>8} {'DuckDB':>7} {'decode':>7} "
           f"{'gpdata':>7} {'ratio':>6} {'of CPU':>6}")  # fmt: skip
     rounds = 3 if quick else 5
     sets = groups(folder)
     names = [name for name in [*sorted(sets), "large"] if (not quick or name in {*_QUICK, "large"})]
-    ratios = []
+    groups_found = []
     for name in names:
         if only and only not in name:
             continue
@@ -173,14 +180,19 @@ def table(folder: Path, cores: int, quick: bool, only: str | None) -> None:
         else:
             lines = repeated(lines_of(sets[name]), _LEAST_BYTES)
         found = measure(lines, rounds, cores)
-        ratios.append(found.transform / found.peer)
+        each = sum(map(len, lines)) / len(lines)
         print(
-            f"{name:46} {len(lines):5} {sum(map(len, lines)) / len(lines) / 1e3:8.0f} {found.peer / 1e6:7.1f} "
-            f"{found.decode / 1e6:7.1f} {found.transform / 1e6:7.1f} {ratios[-1]:6.2f} "
+            f"{name:46} {len(lines):5} {each / 1e3:8.0f} {found.peer / 1e6:7.1f} "
+            f"{found.decode / 1e6:7.1f} {found.transform / 1e6:7.1f} {found.ratio:6.2f} "
             f"{found.cpu_ratio:6.2f}",
             flush=True,
         )
-    print(f"{'median of the ratios':86} {statistics.median(ratios):6.2f}")
+        groups_found.append(
+            {"name": name, "cores": cores, "lines": len(lines), "line_bytes": each, **asdict(found)}
+            | {"ratio": found.ratio, "least": min(found.ratios), "greatest": max(found.ratios)}
+        )
+    print(f"{'median of the ratios':86} {statistics.median(each['ratio'] for each in groups_found):6.2f}")
+    return groups_found
 
 
 def main() -> int:
@@ -190,10 +202,10 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="three groups and the large lines, three rounds")
     parser.add_argument("--cores", type=int, help="measure on so many only; 1 and 2 by default")
     parser.add_argument("--only", help="measure only groups whose name holds this")
+    parser.add_argument("--json", type=Path, help="write the figures to this file, too")
     given = parser.parse_args()
     if given.cores is None:
-        return max(subprocess.call([sys.executable, "-m", "benchmarks.transform", *sys.argv[1:], "--cores", str(n)])
-                   for n in (1, 2))  # fmt: skip
+        return _of_each(given.json)
     allowed = sorted(os.sched_getaffinity(0))
     if given.cores > len(allowed):
         raise SystemExit(f"{given.cores} cores were asked for; this process may use {len(allowed)}")
@@ -201,7 +213,26 @@ def main() -> int:
         os.sched_setaffinity(0, allowed[: given.cores])
         os.environ["_GPDATA_BENCH_CORES"] = str(given.cores)
         os.execv(sys.executable, [sys.executable, "-m", "benchmarks.transform", *sys.argv[1:]])
-    table(given.captures, given.cores, given.quick, given.only)
+    found = table(given.captures, given.cores, given.quick, given.only)
+    if given.json:
+        given.json.parent.mkdir(parents=True, exist_ok=True)
+        given.json.write_text(json.dumps({"groups": found}, indent=1) + "\n")
+    return 0
+
+
+def _of_each(target: Path | None) -> int:
+    """Measure on one core, then on two, and put the figures into one file."""
+    found: list[Any] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for cores in (1, 2):
+            part = Path(folder) / f"{cores}.json"
+            command = [sys.executable, "-m", "benchmarks.transform", *sys.argv[1:], "--cores", str(cores)]
+            if status := subprocess.call([*command, "--json", str(part)]):
+                return status
+            found += json.loads(part.read_text())["groups"]
+    if target:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(json.dumps({"groups": found}, indent=1) + "\n")
     return 0
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import narwhals.stable.v2 as nw
 from narwhals.stable.v2.typing import IntoFrameT
 
-from gpdata.analyses.frames import give_back, only_runs, run_names, take
+from gpdata.analyses.frames import give_back, only_runs, run_names, take, with_parent_count
 from gpdata.schema import INDIVIDUALS, Column, Type
 
 AGE_ERROR = (
@@ -64,9 +64,13 @@ def age_error(individuals: IntoFrameT, *, runs: str | Sequence[str] | None = Non
     >>> age_error(individuals).select("location", "age", "total_error", "is_genesis").rows()
     [(0, 2.5, 3.0, False), (1, 0.0, 40.0, True)]
     """
-    chosen = individuals if runs is None else only_runs(individuals, INDIVIDUALS, run_names("runs", runs))
     names = [column.name for column in AGE_ERROR[:-1]]
-    rows = take(chosen, INDIVIDUALS, [*names, "parent_uuids"])
+    counted = with_parent_count(individuals)
+    given = individuals if counted is None else counted
+    chosen = given if runs is None else only_runs(given, INDIVIDUALS, run_names("runs", runs))
+    if counted is None:
+        rows, parents = take(chosen, INDIVIDUALS, [*names, "parent_uuids"]), nw.col("parent_uuids").list.len()
+    else:
+        rows, parents = take(chosen, INDIVIDUALS, names, parents="parent_count"), nw.col("parents")
     rows = rows.filter(~nw.col("age").is_nan(), ~nw.col("total_error").is_nan())
-    genesis = (nw.col("parent_uuids").list.len() == 0).fill_null(False)
-    return give_back(rows.with_columns(is_genesis=genesis), {}, AGE_ERROR, individuals)
+    return give_back(rows.with_columns(is_genesis=(parents == 0).fill_null(False)), {}, AGE_ERROR, individuals)

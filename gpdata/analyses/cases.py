@@ -6,7 +6,7 @@ from typing import Any
 
 import narwhals.stable.v2 as nw
 
-from gpdata.analyses.frames import take, wrap
+from gpdata.analyses.frames import names_of, take, wrap
 from gpdata.schema import ERRORS, INDIVIDUALS
 
 _KEY = ["run_uuid", "generation", "location"]
@@ -47,7 +47,7 @@ def error_vectors(given: Any) -> nw.LazyFrame[Any] | None:
 
 
 def _has_vectors(given: Any) -> bool:
-    return "errors" in wrap(given, ERRORS.name).collect_schema().names()
+    return "errors" in names_of(wrap(given, ERRORS.name))
 
 
 def _exploded(individuals: Any) -> Any:

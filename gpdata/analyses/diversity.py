@@ -8,7 +8,7 @@ import narwhals.stable.v2 as nw
 from narwhals.stable.v2.typing import IntoFrameT
 
 from gpdata.analyses.formulas import with_formulas
-from gpdata.analyses.frames import give_back, take, wrap
+from gpdata.analyses.frames import give_back, names_of, on_spark, take, wrap
 from gpdata.analyses.reported import with_reported
 from gpdata.schema import GENERATIONS, INDIVIDUALS, Column, Type
 
@@ -36,6 +36,15 @@ _COUNTED = {
     "behaviors": "distinct_behaviors",
 }
 """The column of generations that counts what each result column is a share of."""
+
+_ON_SPARK = f"""
+SELECT run_uuid, generation, count(*) AS population_size,
+  nullif(count(DISTINCT errors), 0) AS distinct_error_vectors,
+  nullif(count(DISTINCT nanvl(total_error, NULL)), 0) AS distinct_total_errors,
+  nullif(count(DISTINCT IF(gene_instruction IS NULL, NULL, struct({", ".join(_GENES)}))), 0) AS distinct_genomes,
+  nullif(count(DISTINCT program), 0) AS distinct_programs,
+  nullif(count(DISTINCT behaviors), 0) AS distinct_behaviors
+FROM {{individuals}} GROUP BY run_uuid, generation"""
 
 
 def diversity(individuals: IntoFrameT) -> IntoFrameT:
@@ -87,7 +96,7 @@ def diversity(individuals: IntoFrameT) -> IntoFrameT:
     [(0, 4, 0.75, 0.5, None, 1.0, None)]
     """
     given = wrap(individuals, INDIVIDUALS.name)
-    counted = "population_size" in given.collect_schema().names()
+    counted = "population_size" in names_of(given)
     rows = _as_recorded(individuals) if counted else _count(individuals)
     shares = with_formulas(
         rows, lambda column: {name: column(count) / column("population_size") for name, count in _COUNTED.items()}
@@ -109,7 +118,10 @@ def _count(individuals: Any) -> nw.LazyFrame[Any]:
     """Count the different values of each generation among the individuals that have one."""
     needed = ["run_uuid", "generation", "total_error", "errors", "behaviors", "program"]
     same = {name: name for name in _GENES}
-    rows = take(individuals, INDIVIDUALS, needed, **same).with_columns(
+    given = take(individuals, INDIVIDUALS, needed, **same)
+    if given.implementation.is_spark_like():
+        return on_spark(_ON_SPARK, individuals=given)
+    rows = given.with_columns(
         nw.when(~nw.col("total_error").is_nan()).then(nw.col("total_error")).alias("total_error"),
         no_genome=nw.col("gene_instruction").is_null(),
         genome=nw.struct(*_GENES),

@@ -18,6 +18,7 @@ from gpdata.analyses.formulas import quoted
 from gpdata.errors import InvalidInput, UnknownColumn, near
 from gpdata.schema import RUNS, Column, Table, Type
 from gpdata.schema.arrow import ARROW
+from gpdata.schema.spark import PARENT_COUNT
 
 DTYPES: dict[Type, Any] = {
     Type.STRING: nw.String,
@@ -109,8 +110,7 @@ def take(frame: Any, table: Table, names: Sequence[str], **renamed: str) -> nw.L
         It lacks one of the columns.
     """
     given = wrap(frame, table.name)
-    schema = given.collect_schema()
-    present = schema.names()
+    present = names_of(given)
     check_columns(names, present, table.name, f"Give a frame with the columns of lab.{table.name}.")
     check_columns(
         renamed.values(),
@@ -119,11 +119,14 @@ def take(frame: Any, table: Table, names: Sequence[str], **renamed: str) -> nw.L
         f"Name columns of lab.{table.name}; keys of the config are among them.",
     )
     if given.implementation.is_spark_like():
+        schema = given.collect_schema()
         types = {name: _SPARK[table[name].type] for name in names if schema[name] != DTYPES[table[name].type]}
         return _selected(given, {name: name for name in names} | renamed, types)
     columns = [nw.col(name) for name in names] + [nw.col(name).alias(new) for new, name in renamed.items()]
     if isinstance(given, nw.LazyFrame):
         lazy = given.select(*columns)
+        # Of the chosen columns: DuckDB is asked for the time zone where one of all holds times, in a query of its own.
+        schema = lazy.collect_schema()
         names = [name for name in names if schema[name] != DTYPES[table[name].type]]
     elif given.implementation.is_polars():
         lazy = given.select(*columns).lazy()
@@ -131,6 +134,14 @@ def take(frame: Any, table: Table, names: Sequence[str], **renamed: str) -> nw.L
         # Selected again: Arrow would keep the index of a pandas frame that was filtered.
         lazy = nw.from_native(given.select(*columns).to_arrow().select([*names, *renamed])).lazy("duckdb")
     return lazy.with_columns(*(nw.col(name).cast(DTYPES[table[name].type]) for name in names)) if names else lazy
+
+
+def names_of(frame: Any) -> list[str]:
+    """Return the names of a frame's columns; their types are not worked out where the engine can tell without."""
+    if frame.implementation.is_duckdb():
+        return list(frame.to_native().columns)
+    names: list[str] = frame.collect_schema().names()
+    return names
 
 
 def _selected(frame: nw.LazyFrame[Any], columns: Mapping[str, str], types: Mapping[str, str]) -> nw.LazyFrame[Any]:
@@ -161,11 +172,20 @@ def on_spark(text: str, **frames: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
 def only_runs(frame: Any, table: Table, runs: Sequence[str]) -> Any:
     """Keep the rows of some runs of a native frame, before anything is computed: engines skip the other files."""
     given = wrap(frame, table.name)
-    check_columns(["run_uuid"], given.collect_schema().names(), table.name, f"Give lab.{table.name}.")
+    check_columns(["run_uuid"], names_of(given), table.name, f"Give lab.{table.name}.")
     if runs and given.implementation.is_spark_like():
         return frame.where(frame["run_uuid"].isin(list(runs)))
     # Arrow knows no type for an empty list.
     return (given.filter(nw.col("run_uuid").is_in(runs)) if runs else given.head(0)).to_native()
+
+
+def with_parent_count(individuals: Any) -> Any:
+    """Return the same individuals with `parent_count`, the length of parent_uuids, where that is known more cheaply.
+
+    It is on Spark, which would write out every uuid only to count them, and for the frame of a lab; else None.
+    """
+    made = vars(individuals).get(PARENT_COUNT) if hasattr(individuals, "__dict__") else None
+    return None if made is None else made()
 
 
 def run_names(name: str, given: object) -> list[str]:

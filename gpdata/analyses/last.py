@@ -8,7 +8,7 @@ from typing import Any
 import narwhals.stable.v2 as nw
 from narwhals.stable.v2.typing import IntoFrameT
 
-from gpdata.analyses.frames import check_columns, check_same_engine, group_keys, grouped_runs, take, wrap
+from gpdata.analyses.frames import check_columns, check_same_engine, group_keys, grouped_runs, names_of, take, wrap
 from gpdata.schema import GENERATIONS
 
 LAST_GENERATION = GENERATIONS.columns
@@ -58,7 +58,7 @@ def last_generation(generations: IntoFrameT) -> IntoFrameT:
     [('a', 1, 'success'), ('b', 0, 'continue')]
     """
     given = wrap(generations, GENERATIONS.name)
-    present = given.collect_schema().names()
+    present = names_of(given)
     advice = f"Give a frame with the columns of lab.{GENERATIONS.name}."
     check_columns(["run_uuid", "generation"], present, GENERATIONS.name, advice)
     native: IntoFrameT = last_rows(given).to_native()

@@ -7,7 +7,7 @@ from typing import Any
 
 import narwhals.stable.v2 as nw
 
-from gpdata.analyses.frames import check_columns, wrap
+from gpdata.analyses.frames import check_columns, names_of, wrap
 from gpdata.schema import GENERATIONS
 
 
@@ -41,7 +41,7 @@ def with_reported(generations: Any, names: Mapping[str, str]) -> Any:
     [1.5, None]
     """
     given = wrap(generations, GENERATIONS.name)
-    present = given.collect_schema().names()
+    present = names_of(given)
     check_columns(["report"], present, GENERATIONS.name, f"Give a frame with the columns of lab.{GENERATIONS.name}.")
     engine = given.implementation
     if engine.is_duckdb():

@@ -10,7 +10,7 @@ import narwhals.stable.v2 as nw
 from narwhals.stable.v2.typing import IntoFrameT
 
 from gpdata.analyses.formulas import with_formulas
-from gpdata.analyses.frames import check_same_engine, give_back, group_keys, grouped_runs, take
+from gpdata.analyses.frames import check_same_engine, give_back, group_keys, grouped_runs, on_spark, take
 from gpdata.errors import InvalidInput
 from gpdata.schema import GENERATIONS, Column, Type
 
@@ -45,6 +45,23 @@ ECDF = (
     Column("share", Type.DOUBLE, "reached / pairs", "computed", unit="share of pairs"),
 )
 """The columns that `ecdf` adds to the columns of `by`."""
+
+# What `_reached` works out step by step, in one text; the words in capitals stand for the targets and the group.
+_REACHED_ON_SPARK = """
+SELECT run_uuid, max(evaluations) AS spent, REACHED FROM (
+  SELECT *, sum(charged) OVER (
+      PARTITION BY run_uuid ORDER BY generation ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS evaluations,
+    max(generation) OVER (PARTITION BY run_uuid) AS ended_at
+  FROM (
+    SELECT *, CAST(population_size AS DOUBLE) *
+      (generation - coalesce(lag(generation) OVER (PARTITION BY run_uuid ORDER BY generation), -1)) AS charged
+    FROM {generations}))
+GROUP BY run_uuid"""
+_ERT_ON_SPARK = """
+SELECT BY, target, count(*) AS runs, count(reached) AS successes, sum(coalesce(reached, spent)) AS evaluations,
+  try_divide(sum(coalesce(reached, spent)), count(reached)) AS ert
+FROM (SELECT *, inline(array(TARGETS)) FROM {ends})
+GROUP BY BY, target ORDER BY BY, target DESC"""
 
 
 def ert(
@@ -121,6 +138,11 @@ def ert(
     known = _targets(targets)
     ends, keys = _reached(generations, runs, by, known, ERT)
     group = group_keys(keys)
+    if ends.implementation.is_spark_like():
+        texts = ("CAST(NULL AS DOUBLE)" if target is None else f"{target!r}D" for target in known)
+        pairs = (f"struct({text} AS target, reached_{index} AS reached)" for index, text in enumerate(texts))
+        text = _ERT_ON_SPARK.replace("TARGETS", ", ".join(pairs)).replace(" BY,", f" {', '.join(group)},")
+        return give_back(on_spark(text, ends=ends), keys, ERT, generations)
     table = (
         _long(ends, known)
         .with_columns(charged=nw.when(nw.col("reached").is_null()).then(nw.col("spent")).otherwise(nw.col("reached")))
@@ -240,13 +262,20 @@ def _reached(
     grouped, keys = grouped_runs(runs, by, result)
     by_outcome = targets == [None]
     asked = "outcome" if by_outcome else "best_so_far"
+    taken = take(generations, GENERATIONS, ["run_uuid", "generation", "population_size", asked])
+    if taken.implementation.is_spark_like():
+        conditions = (
+            "outcome = 'success' AND generation = ended_at" if target is None else f"best_so_far <= {target!r}D"
+            for target in targets
+        )
+        reached = (f"min(IF({hit}, evaluations, NULL)) AS reached_{index}" for index, hit in enumerate(conditions))
+        ends = on_spark(_REACHED_ON_SPARK.replace("REACHED", ", ".join(reached)), generations=taken)
+        return ends.join(grouped, on="run_uuid", how="inner"), keys
     before = nw.col("generation").shift(1).over("run_uuid", order_by="generation").fill_null(-1)
     charged = nw.col("population_size").cast(nw.Float64) * (nw.col("generation") - before)
-    rows = (
-        take(generations, GENERATIONS, ["run_uuid", "generation", "population_size", asked])
-        .with_columns(charged=charged, **({"end": nw.col("generation").max().over("run_uuid")} if by_outcome else {}))
-        .with_columns(evaluations=nw.col("charged").cum_sum().over("run_uuid", order_by="generation"))
-    )
+    rows = taken.with_columns(
+        charged=charged, **({"end": nw.col("generation").max().over("run_uuid")} if by_outcome else {})
+    ).with_columns(evaluations=nw.col("charged").cum_sum().over("run_uuid", order_by="generation"))
     hits = [
         (nw.col("outcome") == "success") & (nw.col("generation") == nw.col("end"))
         if target is None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import narwhals.stable.v2 as nw
 from narwhals.stable.v2.typing import IntoFrameT
 
-from gpdata.analyses.frames import check_same_engine, give_back, group_keys, grouped_runs, take
+from gpdata.analyses.frames import check_same_engine, give_back, group_keys, grouped_runs, on_spark, take
 from gpdata.analyses.reported import with_reported
 from gpdata.schema import GENERATIONS, Column, Type
 
@@ -31,6 +31,19 @@ SIZE_CURVES = (
 """The columns that `size_curves` adds to the columns of `by`."""
 
 _REPORTED = {"reported_size": "mean-program-size", "percent_parens": "mean-program-percent-params"}
+
+_SIZES = ("genome_size", "program_size", "percent_parens")
+# The three quartiles of a size from one percentile: its values are collected once.
+_ON_SPARK = f"""
+SELECT *, {", ".join(f"{of}_of[1] AS {of}, {of}_of[0] AS {of}_q1, {of}_of[2] AS {of}_q3" for of in _SIZES)}
+FROM (
+  SELECT BY, generation, count(*) AS runs,
+    percentile(nanvl(genome_size_mean, NULL), array(0.25, 0.5, 0.75)) AS genome_size_of,
+    percentile(coalesce(nanvl(program_size_mean, NULL), nanvl(reported_size, NULL)), array(0.25, 0.5, 0.75))
+      AS program_size_of,
+    percentile(nanvl(percent_parens, NULL), array(0.25, 0.5, 0.75)) AS percent_parens_of
+  FROM {{generations}} JOIN {{runs}} USING (run_uuid) GROUP BY BY, generation)
+ORDER BY BY, generation"""
 
 
 def size_curves(generations: IntoFrameT, runs: IntoFrameT, *, by: str | Sequence[str]) -> IntoFrameT:
@@ -90,25 +103,24 @@ def size_curves(generations: IntoFrameT, runs: IntoFrameT, *, by: str | Sequence
     check_same_engine(generations=generations, runs=runs)
     grouped, keys = grouped_runs(runs, by, SIZE_CURVES)
     needed = ["run_uuid", "generation", "genome_size_mean", "program_size_mean"]
-    sizes = ("genome_size", "program_size", "percent_parens")
-    rows = (
-        take(with_reported(generations, _REPORTED), GENERATIONS, needed, **{name: name for name in _REPORTED})
-        .with_columns(
-            of_genome_size=_number("genome_size_mean"),
-            of_program_size=nw.coalesce(_number("program_size_mean"), _number("reported_size")),
-            of_percent_parens=_number("percent_parens"),
-        )
-        .join(grouped, on="run_uuid", how="inner")
-    )
+    rows = take(with_reported(generations, _REPORTED), GENERATIONS, needed, **{name: name for name in _REPORTED})
     group = group_keys(keys)
+    if rows.implementation.is_spark_like():
+        text = _ON_SPARK.replace(" BY,", f" {', '.join(group)},")
+        return give_back(on_spark(text, generations=rows, runs=grouped), keys, SIZE_CURVES, generations)
+    rows = rows.with_columns(
+        of_genome_size=_number("genome_size_mean"),
+        of_program_size=nw.coalesce(_number("program_size_mean"), _number("reported_size")),
+        of_percent_parens=_number("percent_parens"),
+    ).join(grouped, on="run_uuid", how="inner")
     curve = (
         rows.group_by(*group, "generation")
         .agg(
             nw.len().alias("runs"),
-            *(nw.col(f"of_{name}").median().alias(name) for name in sizes),
+            *(nw.col(f"of_{name}").median().alias(name) for name in _SIZES),
             *(
                 nw.col(f"of_{name}").quantile(share, interpolation="linear").alias(f"{name}_{at}")
-                for name in sizes
+                for name in _SIZES
                 for at, share in (("q1", 0.25), ("q3", 0.75))
             ),
         )

@@ -14,13 +14,19 @@ from gpdata.schema import GENERATIONS, INDIVIDUALS
 WINNER = tuple(INDIVIDUALS[name] for name in ("run_uuid", "generation", "location", "uuid"))
 """The result columns of `winner`."""
 
-# The least of each run in one pass, and nothing moved but the best of each file.
+# The least of each run in one pass, and nothing moved but the best of each file. A uuid that nobody asks for is not
+# written out: it is an aggregate of its own.
 _ON_SPARK = """
-SELECT run_uuid, generation, best.location, best.uuid FROM (
-  SELECT run_uuid, generation, min(struct(total_error, location, uuid)) AS best FROM {individuals}
-  JOIN (SELECT run_uuid, max(generation) AS generation FROM {generations} GROUP BY run_uuid)
-  USING (run_uuid, generation)
-  WHERE total_error IS NOT NULL AND NOT isnan(total_error) GROUP BY run_uuid, generation)"""
+SELECT run_uuid, generation, min(struct(total_error, location)).location AS location,
+  min_by(uuid, struct(total_error, location)) AS uuid FROM {individuals}
+JOIN (SELECT run_uuid, max(generation) AS generation FROM {generations} GROUP BY run_uuid)
+USING (run_uuid, generation)
+WHERE total_error IS NOT NULL AND NOT isnan(total_error) GROUP BY run_uuid, generation ORDER BY run_uuid"""
+# Of one run: its last generation is known before the files are read, and nothing is grouped or joined.
+_ONE_ON_SPARK = """
+SELECT run_uuid, generation, location, uuid FROM {individuals}
+WHERE generation = (SELECT max(generation) FROM {generations}) AND total_error IS NOT NULL AND NOT isnan(total_error)
+ORDER BY total_error, location LIMIT 1"""
 
 
 def winner(individuals: IntoFrameT, generations: IntoFrameT, *, run: str | Sequence[str]) -> IntoFrameT:
@@ -76,8 +82,8 @@ def winner(individuals: IntoFrameT, generations: IntoFrameT, *, run: str | Seque
     known = take(only_runs(generations, GENERATIONS, runs), GENERATIONS, ["run_uuid", "generation"])
     rows = take(only_runs(individuals, INDIVIDUALS, runs), INDIVIDUALS, [c.name for c in WINNER] + ["total_error"])
     if rows.implementation.is_spark_like():
-        best = on_spark(_ON_SPARK, individuals=rows, generations=known)
-        return give_back(best.sort("run_uuid"), {}, WINNER, individuals)
+        best = on_spark(_ONE_ON_SPARK if len(runs) == 1 else _ON_SPARK, individuals=rows, generations=known)
+        return give_back(best, {}, WINNER, individuals)
     best = rows.join(last_rows(known), on=["run_uuid", "generation"], how="semi")
     best = best.filter(~nw.col("total_error").is_nan())
     for least in ("total_error", "location"):

@@ -60,6 +60,8 @@ class DuckDB:
         self._connection = duckdb.connect()
         self._views: dict[str, str] = {}
         self._connection.execute("SET TimeZone = 'UTC'")
+        # A file of the lake never changes under its name: its footer is read once, not at every step of every question.
+        self._connection.execute("SET parquet_metadata_cache = true")
         # In a notebook a bar of a query that takes two seconds stays as an output, on slow machines only.
         self._connection.execute("SET enable_progress_bar = false")
 

@@ -99,7 +99,7 @@ def read_rows(snapshot: Snapshot, table: str, columns: list[str], runs: Sequence
         Only rows of these runs.
     """
     schema = pa.schema([STORAGE[table].field(name) for name in columns])
-    parts = [parquet(place).read(columns=columns).cast(schema) for place in snapshot.readable(table)]
+    parts = [parquet(place).read(columns=columns).cast(schema) for place in snapshot.readable(table, runs)]
     rows = pa.concat_tables(parts) if parts else schema.empty_table()
     keep = pc.less_equal(rows.column("batch"), snapshot.version)
     if runs is not None:

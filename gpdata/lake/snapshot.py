@@ -43,11 +43,16 @@ class Snapshot:
         """Return where a table's files are."""
         return [self.path / table / file.path for file in self.files[table]]
 
-    def readable(self, table: str) -> list[Place]:
-        """Return where this process reads a small table's files: in copies that it makes, of a lake in HDFS."""
+    def readable(self, table: str, runs: Sequence[str] | None = None) -> list[Place]:
+        """Return where this process reads a small table's files: in copies that it makes, of a lake in HDFS.
+
+        Of chosen runs they are the files that can hold rows of them.
+        """
+        files = tuple(file for file in self.files[table] if file.may_hold(runs))
         if self.mirror is not None:
-            return list(self.mirror.copies(table, self.files[table]))
-        return [place for place in self.places(table) if not isinstance(place, HdfsPath)]
+            return list(self.mirror.copies(table, files))
+        places = (self.path / table / file.path for file in files)
+        return [place for place in places if not isinstance(place, HdfsPath)]
 
     def mixed(self, table: str) -> bool:
         """Whether some of the files hold rows of later batches too, to be filtered by `batch <= version`."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import repeat
 from operator import itemgetter
 from typing import Any, TypeAlias, cast
 
@@ -205,6 +206,10 @@ def dump(node: Node, *, sort_keys: bool = False) -> str:
                 todo.append(Verbatim(f"{',' if place else ''}{quote(key)}:"))
             todo.append(Verbatim("{"))
         elif isinstance(item, list):
+            if all(map(isinstance, item, repeat(str))):  # most lists are of texts or numbers, and some are long
+                texts = (text if type(text) is Verbatim else quote(text) for text in cast("list[str]", item))
+                parts.append(f"[{','.join(texts)}]")
+                continue
             todo.append(Verbatim("]"))
             for place in range(len(item) - 1, -1, -1):
                 todo.append(item[place])

@@ -1,0 +1,9 @@
+"""Polars by hand, collected by its default engine."""
+
+from __future__ import annotations
+
+from benchmarks.sides.polars_by_hand import Files, answers, prepare
+
+__all__ = ["ANSWERS", "Files", "prepare"]
+
+ANSWERS = answers("in-memory")
