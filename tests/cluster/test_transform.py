@@ -45,7 +45,7 @@ def test_the_transform_on_spark_takes_every_line_once(release: Release, hub: Hub
         return run
 
     runs, old = [send(1)], release.revision()
-    release.install({"transform": {"mode": "spark", "resources": SMALL}})
+    release.install({"transform": {"mode": "spark", "resources": SMALL, "spark": {"quota": {"memory": "12Gi"}}}})
     seen: set[str] = set()
     ended = threading.Event()
 
