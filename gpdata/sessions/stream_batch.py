@@ -103,11 +103,25 @@ class SparkTransformer(Transformer):
 
 
 def parallelism(session: SparkSession) -> int:
-    """Return how many tasks a session runs at once, on classic and Connect alike."""
+    """Return how many tasks a session runs at once, on classic and Connect alike.
+
+    Raises
+    ------
+    GpdataError
+        The session runs no task: its cluster gives it no executors, for instance.
+    """
     from pyspark.sql import functions
 
     partition = functions.spark_partition_id().alias("partition")
-    partitions = int(session.range(1 << 12).select(partition).distinct().count())
+    try:
+        partitions = int(session.range(1 << 12).select(partition).distinct().count())
+    except Exception as error:
+        if not is_sparks(error):
+            raise
+        raise GpdataError(
+            f"Spark did not run a first small job: {said(error)}; nothing is lost. gpdata.doctor() with the same "
+            "preset looks for the cause and says what to do"
+        ) from error
     return max(1, partitions)
 
 

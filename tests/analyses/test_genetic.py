@@ -8,10 +8,10 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rapidfuzz.distance import DamerauLevenshtein
 
 import gpdata
 from gpdata.analyses import BEST_PARENT_CHAIN, GENETIC_ANCESTRY, ancestry, best_parent_chain, genetic_ancestry
-from gpdata.analyses.genetic import damerau_levenshtein
 from gpdata.errors import InvalidInput, UnknownColumn
 from tests.analyses.genealogies import genealogies, graph_of
 
@@ -118,12 +118,12 @@ def plain_distance(a, b):
 @settings(max_examples=300, deadline=None)
 @given(a=st.text("abc", max_size=8), b=st.text("abc", max_size=8))
 def test_the_distance_is_that_of_every_swap_tried(a, b):
-    assert damerau_levenshtein(a, b) == damerau_levenshtein(b, a) == plain_distance(a, b)
+    assert DamerauLevenshtein.distance(a, b) == DamerauLevenshtein.distance(b, a) == plain_distance(a, b)
 
 
 @pytest.mark.parametrize(("a", "b", "far"), [("", "", 0), ("abc", "", 3), ("ca", "abc", 2), ("abcdef", "bacdfe", 2)])
 def test_known_distances(a, b, far):
-    assert damerau_levenshtein(a, b) == far
+    assert DamerauLevenshtein.distance(a, b) == far
 
 
 def test_the_chain_of_best_parents():

@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rapidfuzz.distance import Levenshtein
 
 from gpdata.analyses import HOMOLOGY, homology
-from gpdata.analyses.homology import levenshtein
 from gpdata.errors import InvalidInput, UnknownColumn
 from gpdata.schema import INDIVIDUALS
 from tests.analyses.populations import table_of
@@ -48,7 +48,7 @@ def rows(populations):
 @settings(max_examples=150, deadline=None)
 @given(a=st.lists(st.integers(0, 3), max_size=80), b=st.lists(st.integers(0, 3), max_size=80))
 def test_the_distance_is_that_of_the_textbook(a, b):
-    assert levenshtein(a, b) == levenshtein(b, a) == textbook(a, b)
+    assert Levenshtein.distance(a, b) == Levenshtein.distance(b, a) == textbook(a, b)
 
 
 @settings(max_examples=25, deadline=None)

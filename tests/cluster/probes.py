@@ -10,15 +10,19 @@ from tests.cluster.kube import Kube
 
 _TRY = """
 import socket, sys
-for place in sys.argv[1:]:
+from concurrent.futures import ThreadPoolExecutor
+def tried(place):
     host, port = place.rsplit(":", 1)
     try:
         socket.create_connection((host, int(port)), timeout=3).close()
-        print(place, "open")
+        return "open"
     except TimeoutError:
-        print(place, "silent")
+        return "silent"
     except OSError as error:
-        print(place, "refused" if "refused" in str(error) else str(error))
+        return "refused" if "refused" in str(error) else str(error)
+with ThreadPoolExecutor(8) as threads:  # each that is silent is waited for
+    for place, found in zip(sys.argv[1:], threads.map(tried, sys.argv[1:])):
+        print(place, found)
 """
 PYTHON = "/opt/gpdata/bin/python"
 

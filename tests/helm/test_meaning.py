@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -252,10 +252,21 @@ def test_executors_of_the_presets_fit_into_quota_and_limits(manifests: Manifests
         most = int(settings["spark.dynamicAllocation.maxExecutors"])
         assert memory <= gibibytes(limit["max"]["memory"])
         assert most * memory <= gibibytes(hard["limits.memory"]), preset
-        assert most * int(settings["spark.executor.cores"]) <= float(hard["requests.cpu"]), preset
+        assert most * cores_asked(settings) <= float(hard["requests.cpu"]), preset
         assert most <= int(hard["pods"])
     own = executor(rendered)["spec"]["containers"][0]["resources"]["limits"]["ephemeral-storage"]
     assert gibibytes(own) <= gibibytes(limit["max"]["ephemeral-storage"])
+
+
+def cores_asked(settings: Mapping[str, str]) -> float:
+    """Return how many cores of a node the pod of an executor asks for."""
+    asked = settings.get("spark.kubernetes.executor.request.cores", settings["spark.executor.cores"])
+    return int(asked.removesuffix("m")) / 1000 if asked.endswith("m") else float(asked)
+
+
+def test_two_small_executors_fit_a_node_of_four_cores() -> None:
+    # What clouds leave of 4 cores for pods, and what the pods of every node take of it.
+    assert 2 * cores_asked(PRESETS["k8s-small"]) <= 3.92 - 0.3
 
 
 def gibibytes(text: str) -> int:

@@ -16,23 +16,12 @@ import pytest
 from gpdata.lab import open as open_lab
 from gpdata.lake import Lake, Transformer
 from tests.conftest import ROOT
-from tests.images import image_packages, packages_outside
+from tests.images import guard
 from tests.support import free_port
 
 PAGE = (ROOT / "docs" / "ingest.md").read_text(encoding="utf-8")
 BLOCKS = [(kind, body) for kind, body in re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)]
 MARK = "\x1e"
-
-GUARD = """\
-import sys
-OUTSIDE = frozenset({outside!r})
-class Guard:
-    @staticmethod
-    def find_spec(name, path=None, target=None):
-        if name.partition(".")[0] in OUTSIDE:
-            raise ModuleNotFoundError(f"No module named {{name!r}} in the ingest image", name=name)
-sys.meta_path.insert(0, Guard)
-"""
 
 needs_programs = pytest.mark.skipif(
     not all(map(shutil.which, ("bash", "curl", "zstd", "openssl"))),
@@ -91,7 +80,7 @@ def _run(folder: Path) -> list[str]:
         text = text.replace(port, str(free_port()))
     (folder / "home").mkdir()
     (folder / "guard").mkdir()
-    (folder / "guard" / "sitecustomize.py").write_text(GUARD.format(outside=sorted(packages_outside(image_packages()))))
+    (folder / "guard" / "sitecustomize.py").write_text(guard("ingest"))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GPDATA_")}
     environment |= {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",

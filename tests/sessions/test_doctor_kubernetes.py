@@ -113,7 +113,7 @@ def test_a_cluster_that_takes_executors(api: Api, root: Path) -> None:
     ((path, pod),) = api.offered
     assert path == "/api/v1/namespaces/spark/pods?dryRun=All", "nothing is made"
     requests = pod["spec"]["containers"][0]["resources"]["requests"]
-    assert requests == {"cpu": "2", "memory": "5734Mi"}, "4 GiB, and 40 % beside the JVM"
+    assert requests == {"cpu": "1800m", "memory": "5734Mi"}, "4 GiB, and 40 % beside the JVM"
     permissions(root, api.address, "k8s-large")
     assert api.offered[1][1]["spec"]["containers"][0]["resources"]["requests"]["cpu"] == "4"
 

@@ -88,6 +88,19 @@ def many_kinds(captures: Path) -> Callable[[Lake], None]:
     return record
 
 
+def test_a_session_that_runs_no_task_is_told(sessions: Callable[[str], Any], tmp_path: Path) -> None:
+    session = sessions("spark")
+
+    class Refused:
+        """The session, but for a first job that its cluster does not run."""
+
+        def range(self, end: int) -> Any:
+            return session.sql(f"SELECT id FROM range({end}) WHERE assert_true(id < 0, 'no executors') IS NULL")
+
+    with pytest.raises(GpdataError, match=r"did not run a first small job.*gpdata\.doctor"):
+        StreamTransformer(Lake.create(tmp_path / "lake"), Refused())  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("engine", ["spark", pytest.param("connect", marks=pytest.mark.faults)])
 def test_the_lake_is_that_of_the_embedded_transform(
     engine: str, sessions: Callable[[str], Any], captures: Path, tmp_path: Path
