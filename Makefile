@@ -11,8 +11,10 @@ LAKE ?= demo-lake$(if $(CAPTURES),-captures)
 REPORT ?= demo-report$(if $(CAPTURES),-captures).html
 CAPTURES ?=
 ENGINE ?= duckdb
+STREAMS = $(or $(CAPTURES),../shared/captures)
+BENCH = PYTHONPATH=.tools/bench $(BIN)/python -m benchmarks
 
-.PHONY: help env demo test test-faults test-spark test-hdfs test-cluster mutation soak fuzz hub test-hub images test-images notebooks site site-links lint format lock bench-size bench-ingest bench-spark clean
+.PHONY: help env demo test test-faults test-spark test-hdfs test-cluster mutation soak fuzz hub test-hub images test-images notebooks site site-links lint format lock bench bench-size bench-ingest bench-spark clean
 
 help: ## list the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -95,15 +97,25 @@ lock: ## resolve the newest allowed versions into requirements.lock
 	@bash .ci/uv.sh "$(PYTHON)" pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --all-extras \
 		--no-emit-index-url --no-emit-find-links --no-annotate --no-header pyproject.toml --output-file requirements.lock
 
+bench: env ## every analysis against what people write by hand, limits, growth, size: docs/performance.md (CAPTURES=dir)
+	@bash .ci/uv.sh "$(PYTHON)" pip install --quiet --no-deps --python $(BIN)/python --target .tools/bench -r benchmarks/requirements.txt
+	@$(BENCH).analyses $(STREAMS)
+	@$(BENCH).limits $(STREAMS) --json benchmarks/results/limits.json
+	@$(BENCH).interactive $(STREAMS) --json benchmarks/results/interactive.json
+	@$(BENCH).growth $(STREAMS) --json benchmarks/results/growth.json
+	@test ! -d $(STREAMS) || $(BENCH).transform $(STREAMS) --quick --json benchmarks/results/transform.json
+	@test ! -d $(STREAMS) || $(BENCH).size $(STREAMS) --only simple_regression --json benchmarks/results/size.json
+	@$(BENCH).page
+
 bench-size: env ## bytes of the compacted lake against xz -6 of the streams (CAPTURES=dir)
-	@$(BIN)/python benchmarks/size.py $(or $(CAPTURES),../shared/captures)
+	@$(BENCH).size $(STREAMS)
 
 bench-ingest: env ## acknowledged uploads against a bare server, and the transform against DuckDB (CAPTURES=dir)
-	@$(BIN)/python benchmarks/ingest.py $(or $(CAPTURES),../shared/captures)
-	@$(BIN)/python -m benchmarks.transform $(or $(CAPTURES),../shared/captures)
+	@$(BIN)/python benchmarks/ingest.py $(STREAMS)
+	@$(BENCH).transform $(STREAMS)
 
 bench-spark: env ## each standard analysis on Spark against PySpark by hand, on 1,000 runs (CAPTURES=dir)
-	@$(BIN)/python -m benchmarks.spark $(or $(CAPTURES),../shared/captures)
+	@$(BENCH).spark $(STREAMS)
 
 clean: ## remove what the commands above made
 	rm -rf $(VENV) .venv-hub .tools "$(LAKE)" "$(REPORT)" .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .fuzz dist docs/_build docs/notebooks docs/commands.md

@@ -17,7 +17,9 @@ from dataclasses import dataclass
 BY = "parent-selection"
 """The parameter by which runs are grouped into `g`: what the config holds under it, without the quotes of JSON."""
 
-_QUARTILES = tuple(f"{name}{at}" for name in ("genome_size", "program_size", "percent_parens") for at in ("", "_q1", "_q3"))
+_QUARTILES = tuple(
+    f"{name}{at}" for name in ("genome_size", "program_size", "percent_parens") for at in ("", "_q1", "_q3")
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -211,7 +211,11 @@ def main() -> int:
         raise SystemExit(f"there are no results in {given.results}; make bench makes them")
     write(results, given.page)
     known = reasons()
-    without = [demand for demand in demands(results) if not demand.met and reason(demand, known) is None]
+    found = demands(results)
+    for demand in found:
+        why = "" if demand.met else f"\n           {reason(demand, known) or 'no reason is known'}"
+        print(f"{'reached    ' if demand.met else 'NOT REACHED'} {demand.key}: {demand.text}{why}")
+    without = [demand for demand in found if not demand.met and reason(demand, known) is None]
     for demand in without:
         print(f"not reached, and benchmarks/reasons.toml says not why: {demand.key}: {demand.text}", file=sys.stderr)
     return int(bool(without))

@@ -8,6 +8,7 @@ import narwhals.stable.v2 as nw
 
 from gpdata.analyses.frames import names_of, take, wrap
 from gpdata.schema import ERRORS, INDIVIDUALS
+from gpdata.schema.relations import ERROR_VECTORS, other_form
 
 _KEY = ["run_uuid", "generation", "location"]
 
@@ -37,12 +38,33 @@ def case_rows(given: Any) -> nw.LazyFrame[Any]:
 
 
 def error_vectors(given: Any) -> nw.LazyFrame[Any] | None:
-    """Take the error vectors of `lab.individuals` on Spark, errors that are no numbers as null; else None."""
-    if not _has_vectors(given) or not wrap(given, INDIVIDUALS.name).implementation.is_spark_like():
+    """Take the error vectors of individuals, on DuckDB and Spark, which have functions over lists; else None.
+
+    Parameters
+    ----------
+    given : frame
+        `lab.individuals`, or on DuckDB `lab.errors` itself, nothing filtered.
+
+    Returns
+    -------
+    narwhals.LazyFrame or None
+        The columns `run_uuid`, `generation`, `location` and `errors`, which is never empty. On Spark errors that are
+        no numbers are null.
+    """
+    frame = wrap(given, ERRORS.name)
+    if not _has_vectors(given):
+        individuals = other_form(given, ERROR_VECTORS) if frame.implementation.is_duckdb() else None
+        return None if individuals is None else error_vectors(individuals)
+    if frame.implementation.is_polars():
         return None
-    rows: Any = take(given, INDIVIDUALS, [*_KEY, "errors"]).to_native()
-    numbers = "transform(errors, x -> nanvl(x, NULL)) AS errors"
-    result: nw.LazyFrame[Any] = nw.from_native(rows.where("size(errors) > 0").selectExpr(*_KEY, numbers))
+    rows = take(given, INDIVIDUALS, [*_KEY, "errors"])
+    native: Any = rows.to_native()
+    if rows.implementation.is_spark_like():
+        numbers = "transform(errors, x -> nanvl(x, NULL)) AS errors"
+        filled = native.where("size(errors) > 0").selectExpr(*_KEY, numbers)
+    else:
+        filled = native.filter("len(errors) > 0")
+    result: nw.LazyFrame[Any] = nw.from_native(filled)
     return result
 
 

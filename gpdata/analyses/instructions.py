@@ -9,8 +9,10 @@ import narwhals.stable.v2 as nw
 from narwhals.stable.v2.typing import IntoFrameT
 
 from gpdata.analyses.formulas import with_formulas
-from gpdata.analyses.frames import check_same_engine, give_back, group_keys, grouped_runs, take
+from gpdata.analyses.frames import check_same_engine, give_back, group_keys, grouped_runs, take, wrap
 from gpdata.schema import GENES, INDIVIDUALS, Column, Type
+from gpdata.schema.looks import TYPE_PATTERNS
+from gpdata.schema.relations import GENOMES, other_form
 
 INSTRUCTION_FREQUENCY = (
     *(GENES[name] for name in ("instruction", "type")),
@@ -23,6 +25,15 @@ INSTRUCTION_FREQUENCY = (
 """The columns that `instruction_frequency` adds to the columns of `by`."""
 
 _KEY = ["run_uuid", "generation", "location"]
+
+_LOOKS = " ".join(f"WHEN regexp_matches(instruction, '{pattern}') THEN '{name}'" for name, pattern in TYPE_PATTERNS)
+# A type that follows from the text is worked out of the few different texts, not of every gene.
+_UNNESTED = (
+    "run_uuid, unnest(gene_instruction) AS instruction, unnest(gene_type) AS type, gene_type IS NOT NULL AS stored"
+)
+_COUNTED = "run_uuid, instruction, type, stored, count(*) AS n"
+_TYPED = f"run_uuid, instruction, CASE WHEN stored THEN type {_LOOKS} ELSE 'string' END AS type, n"
+_PER_RUN = "run_uuid, instruction, type, CAST(sum(n) AS BIGINT) AS n"
 
 
 def instruction_frequency(
@@ -90,12 +101,20 @@ def instruction_frequency(
     frames = {"genes": genes, "runs": runs} | ({} if of is None else {"of": of})
     check_same_engine(**frames)
     grouped, keys = grouped_runs(runs, by, INSTRUCTION_FREQUENCY)
-    rows = take(genes, GENES, [*_KEY, "instruction", "type"]).join(grouped, on="run_uuid", how="semi")
+    native = wrap(genes, GENES.name)
+    genomes = other_form(genes, GENOMES) if native.implementation.is_duckdb() else None
+    rows = take(genes, GENES, [*_KEY, "instruction", "type"]) if genomes is None else nw.from_native(genomes)
+    rows = rows.join(grouped, on="run_uuid", how="semi")
     if of is not None:
         rows = rows.join(take(of, INDIVIDUALS, _KEY), on=_KEY, how="semi")
     group = group_keys(keys)
     # Counted by run first, before anything is joined: the genes are the largest of all frames.
-    per_run = rows.group_by("run_uuid", "instruction", "type").agg(nw.len().alias("n"))
+    if genomes is None:
+        per_run = rows.group_by("run_uuid", "instruction", "type").agg(nw.len().alias("n"))
+    else:
+        # Step by step: for a query of its own DuckDB makes a view first, and then looks anew at all that it knew.
+        stored: Any = rows.to_native()
+        per_run = nw.from_native(stored.select(_UNNESTED).aggregate(_COUNTED).select(_TYPED).aggregate(_PER_RUN))
     counts = (
         per_run.join(grouped, on="run_uuid", how="inner")
         .group_by(*group, "instruction", "type")

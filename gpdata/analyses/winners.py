@@ -84,6 +84,10 @@ def winner(individuals: IntoFrameT, generations: IntoFrameT, *, run: str | Seque
     if rows.implementation.is_spark_like():
         best = on_spark(_ONE_ON_SPARK if len(runs) == 1 else _ON_SPARK, individuals=rows, generations=known)
         return give_back(best, {}, WINNER, individuals)
+    if len(runs) == 1:
+        best = rows.join(known.select(nw.col("generation").max()), on="generation", how="semi")
+        best = best.filter(~nw.col("total_error").is_nan()).sort("total_error", "location").head(1)
+        return give_back(best, {}, WINNER, individuals)
     best = rows.join(last_rows(known), on=["run_uuid", "generation"], how="semi")
     best = best.filter(~nw.col("total_error").is_nan())
     for least in ("total_error", "location"):

@@ -11,13 +11,20 @@ from gpdata.errors import InvalidInput
 from gpdata.lake.encoding import STORAGE, TYPE_PATTERNS
 from gpdata.lake.snapshot import Snapshot
 from gpdata.schema import ERRORS, GENERATIONS, GENES, INDIVIDUALS, RUNS, Table
+from gpdata.schema.looks import FIRST_OF_LOOKS
+from gpdata.schema.relations import ERROR_VECTORS, GENOMES, PARENT_COUNT, other_form, remember
 from gpdata.storage import ObjectPath
 from gpdata.storage.reading import dataset
 
 _UUID = "CAST(CAST({} AS UUID) AS VARCHAR)"
 _UUIDS = f"list_transform({{}}, lambda x: {_UUID.format('x')})"
 
-_LOOKS = " ".join(f"WHEN regexp_matches(x, '{pattern}') THEN '{name}'" for name, pattern in TYPE_PATTERNS)
+_LOOKS = f"WHEN NOT contains('{FIRST_OF_LOOKS}', x[1]) THEN 'string' " + " ".join(
+    f"WHEN regexp_matches(x, '{pattern}') THEN '{name}'" for name, pattern in TYPE_PATTERNS
+)
+
+_REWRITE = "distinct_aggregate_rewrite"
+"""What DuckDB calls the step of its optimizer that turns each count(DISTINCT ...) into a query of its own."""
 
 # How a canonical column is made from the stored ones; all others are stored as they are.
 _DECODE = {
@@ -39,6 +46,15 @@ _DECODE = {
         f"THEN {_UUIDS.format('gene_ids[len(gene_instruction) + 1:]')} END",
     },
 }
+
+_COUNTED = (
+    "run_uuid, generation, location, age, total_error, CASE WHEN ids IS NULL THEN len(parent_uuids_text) "
+    "WHEN len(ids) > 1 AND ids[2] IS NULL THEN NULL ELSE len(ids) - 1 END AS parent_count"
+)
+"""The individuals with the number of their parents, which needs no uuid."""
+
+_AS_STORED = "run_uuid, generation, location, gene_instruction, gene_type"
+"""The individuals with their genomes, of which no type is worked out."""
 
 # One unnest, of the positions: DuckDB then reads only the lists that somebody asks for.
 _ERRORS = """
@@ -64,6 +80,9 @@ class DuckDB:
         self._connection.execute("SET parquet_metadata_cache = true")
         # In a notebook a bar of a query that takes two seconds stays as an output, on slow machines only.
         self._connection.execute("SET enable_progress_bar = false")
+        # Several count(DISTINCT ...) would first make all their columns, those too whose counts nobody asks for.
+        if self._connection.sql(f"SELECT 1 FROM duckdb_optimizers() WHERE name = '{_REWRITE}'").fetchall():
+            self._connection.execute(f"SET disabled_optimizers = '{_REWRITE}'")
 
     def runs(self, table: pa.Table) -> duckdb.DuckDBPyRelation:
         """Return the `runs` frame, given in Arrow."""
@@ -72,19 +91,28 @@ class DuckDB:
 
     def generations(self, snapshot: Snapshot, runs: Sequence[str] | None) -> duckdb.DuckDBPyRelation:
         """Return the `generations` frame."""
-        return self._stored(GENERATIONS, snapshot, runs)
+        return self._shown(GENERATIONS, self._source(GENERATIONS, snapshot, runs))
 
     def individuals(self, snapshot: Snapshot, runs: Sequence[str] | None) -> duckdb.DuckDBPyRelation:
         """Return the `individuals` frame."""
-        return self._stored(INDIVIDUALS, snapshot, runs)
+        stored = self._source(INDIVIDUALS, snapshot, runs)
+        frame = self._shown(INDIVIDUALS, stored)
+        connection = self._connection
+        remember(frame, PARENT_COUNT, lambda: connection.sql(f"SELECT {_COUNTED} FROM {stored}"))
+        remember(frame, GENOMES, lambda: connection.sql(f"SELECT {_AS_STORED} FROM {stored}"))
+        return frame
 
     def errors(self, individuals: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
         """Return the `errors` view: one row per training case."""
-        return self._view(ERRORS, _ERRORS)
+        frame = self._view(ERRORS, _ERRORS)
+        remember(frame, ERROR_VECTORS, lambda: individuals)
+        return frame
 
     def genes(self, individuals: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
         """Return the `genes` view: one row per gene."""
-        return self._view(GENES, _GENES)
+        frame = self._view(GENES, _GENES)
+        remember(frame, GENOMES, lambda: other_form(individuals, GENOMES))
+        return frame
 
     def sql(self, text: str) -> duckdb.DuckDBPyRelation:
         """Run a query over the tables and views by their names."""
@@ -111,9 +139,8 @@ class DuckDB:
         """Return such an engine for another lab."""
         return DuckDB()
 
-    def _stored(self, table: Table, snapshot: Snapshot, runs: Sequence[str] | None) -> duckdb.DuckDBPyRelation:
-        decode = _DECODE[table.name]
-        columns = ", ".join(f"{decode[name]} AS {name}" if name in decode else name for name in table.names)
+    def _source(self, table: Table, snapshot: Snapshot, runs: Sequence[str] | None) -> str:
+        """Return where a table's rows are, as they are stored: what stands after FROM."""
         paths = snapshot.paths(table.name)
         places = [place for place in snapshot.places(table.name) if isinstance(place, ObjectPath)]
         if places:
@@ -129,7 +156,12 @@ class DuckDB:
         if runs is not None:
             conditions.append(f"run_uuid IN ({', '.join(map(_literal, runs))})" if runs else "false")
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-        return self._view(table, f"SELECT {columns} FROM {source}{where}")
+        return source + where
+
+    def _shown(self, table: Table, source: str) -> duckdb.DuckDBPyRelation:
+        decode = _DECODE[table.name]
+        columns = ", ".join(f"{decode[name]} AS {name}" if name in decode else name for name in table.names)
+        return self._view(table, f"SELECT {columns} FROM {source}")
 
     def _view(self, table: Table, query: str) -> duckdb.DuckDBPyRelation:
         self._views[table.name] = f"CREATE OR REPLACE VIEW {table.name} AS {query}"

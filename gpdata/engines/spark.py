@@ -13,7 +13,7 @@ from gpdata.errors import InvalidInput
 from gpdata.lake.encoding import STORAGE, TYPE_PATTERNS
 from gpdata.lake.snapshot import Snapshot
 from gpdata.schema import ERRORS, GENERATIONS, GENES, INDIVIDUALS, RUNS, Table
-from gpdata.schema.spark import PARENT_COUNT
+from gpdata.schema.relations import PARENT_COUNT
 from gpdata.sessions.hdfs import read_files
 from gpdata.sessions.partitions import fit
 from gpdata.storage.place import hadoop_address

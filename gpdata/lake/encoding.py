@@ -27,6 +27,7 @@ import pyarrow.compute as pc
 
 from gpdata.lake.uuids import binary, pack
 from gpdata.schema import GENERATIONS, INDIVIDUALS, RUNS, STORED, Table, arrow_schema
+from gpdata.schema.looks import TYPE_PATTERNS as TYPE_PATTERNS
 
 _BATCH = pa.field("batch", pa.int64(), nullable=False)
 _BINARIES = pa.list_(pa.binary())
@@ -49,17 +50,6 @@ _INSTEAD: dict[str, dict[str, list[pa.Field]]] = {
         "gene_parent_uuid": [pa.field("gene_parent_uuid_text", _STRINGS)],
     },
 }
-TYPE_PATTERNS = (
-    ("int", "^-?[0-9]+$"),
-    ("float", "^(-?[0-9]+([.][0-9]+)?([eE][+-]?[0-9]+)?|NaN|-?Infinity)$"),
-    ("bool", "^(true|false)$"),
-    ("null", "^null$"),
-    ("json", "^[\\[{]"),
-)
-"""The JSON type that the text of an instruction has by its look: the first that matches, else string.
-
-The patterns mean the same to RE2 (Arrow, DuckDB), Rust (Polars) and Java (Spark).
-"""
 
 _EXTRA_FIELDS = {RUNS.name: [pa.field("config_sha256", pa.binary(), nullable=False)]}
 

@@ -34,10 +34,6 @@ SPARK: dict[Type, Any] = {
 }
 """Each declared type as Spark writes it in a schema's JSON."""
 
-PARENT_COUNT = "_gpdata_parent_count"
-"""The attribute of the frame of a lab's individuals on Spark that holds what makes the same rows with `parent_count`,
-the length of parent_uuids: counted as they are stored, without a uuid being written out."""
-
 
 def spark_json(table: Table) -> str:
     """Return the JSON of a table's Spark schema, without importing pyspark.

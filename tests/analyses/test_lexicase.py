@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from gpdata.analyses import ELITE_CASES, LEXICASE_STATS, elite_cases, lexicase_stats
 from gpdata.errors import InvalidInput, UnknownColumn
-from gpdata.schema import ERRORS
+from gpdata.schema import ERRORS, INDIVIDUALS
 from tests.analyses.populations import table_of
 
+_KEY = ("run_uuid", "generation", "location")
 LAZY = st.sampled_from(["duckdb", "polars lazy", "polars", "pandas arrow", "arrow"])
 number = st.sampled_from([0.0, -0.0, 1.0, 2.5, -3.0, math.inf, math.nan, None])
 
@@ -24,6 +25,15 @@ def error_rows(populations):
         for (run, at), vectors in populations.items()
         for location, vector in enumerate(vectors)
         for case, error in enumerate(vector)
+    ]
+
+
+def vector_rows(populations):
+    """Make rows of `individuals` from the same."""
+    return [
+        {"run_uuid": run, "generation": at, "location": location, "errors": vector}
+        for (run, at), vectors in populations.items()
+        for location, vector in enumerate(vectors)
     ]
 
 
@@ -67,6 +77,9 @@ def test_equals_plain_python(engines, rows_of, assert_same, populations, name):
     stats, individuals = expected(populations)
     assert_same(rows_of(lexicase_stats(frame)), stats)
     assert_same(rows_of(elite_cases(frame)), individuals)
+    frame = engines[name](table_of(INDIVIDUALS, vector_rows(populations), [*_KEY, "errors"]))
+    assert_same(rows_of(lexicase_stats(frame)), stats)
+    assert_same(rows_of(elite_cases(frame)), individuals)
 
 
 POPULATION = {("a", 0): [[0.0, 7.0, 3.0], [0.0, 9.0, math.nan], [5.0, 7.0, None]], ("a", 2): [[4.0, 4.0, None]]}
@@ -105,6 +118,19 @@ def test_duckdb_relations_are_not_run():
     )
     assert lexicase_stats(errors).columns == [column.name for column in LEXICASE_STATS]
     assert elite_cases(errors).columns == [column.name for column in ELITE_CASES]
+    vectors = duckdb.sql("SELECT 'a' AS run_uuid, 0 AS generation, 0 AS location, [error('was run')::DOUBLE] AS errors")
+    assert lexicase_stats(vectors).columns == [column.name for column in LEXICASE_STATS]
+    assert elite_cases(vectors).columns == [column.name for column in ELITE_CASES]
+
+
+def test_a_table_may_be_called_like_a_step_of_the_query():
+    connection = duckdb.connect()
+    for name in ("vectors", "keyed", "flat", "apart", "individuals"):
+        connection.execute(
+            f"CREATE TABLE {name} AS SELECT 'a' AS run_uuid, 0 AS generation, 3 AS location, [0.0] AS errors"
+        )
+        assert lexicase_stats(connection.sql(f"FROM {name}")).fetchall() == [("a", 0, 0, 1, 0.0, 1, 1)]
+        assert elite_cases(connection.table(name)).fetchall() == [("a", 0, 3, 1, 1, 1)]
 
 
 def test_says_what_is_wrong():
