@@ -9,6 +9,7 @@ from tests.cluster.probes import probe
 from tests.cluster.release import EXECUTORS, NAMESPACE, Release
 from tests.cluster.tools import say
 from tests.cluster.work import SMALL
+from tests.support import until
 
 pytestmark = pytest.mark.faults
 
@@ -37,6 +38,9 @@ def test_strangers_reach_neither_executors_nor_driver_nor_ingest(release: Releas
     with probe(release.kube, "strangers") as stranger:
         from_elsewhere = stranger.tries(*closed, public)
     with probe(release.kube, EXECUTORS) as neighbour:
+        # Rules for a new pod are there a moment after it, as on any network of Kubernetes.
+        new = _address(release, EXECUTORS, "probe")
+        until(lambda: new in release.node.rules(), 20, f"rules for {new}")
         from_executors = neighbour.tries(f"{driver}:7078", f"{driver}:8888", ingest, f"{release.node.place.node}:6443")
     code = (
         "import json, socket\ndef tries(place):\n    host, port = place.rsplit(':', 1)\n    try:\n"
