@@ -40,7 +40,7 @@ test-faults: env ## every fault, for long (SEED=1 KILLS=50 FAULTS=4000)
 	@$(BIN)/python -m pytest -q -m faults -s tests/faults tests/storage tests/sweeps tests/upload tests/importers tests/sessions/test_stream.py tests/sessions/test_stream_killed.py
 
 test-spark: env ## Spark's slower tests: a cluster whose executors are killed, a Connect server, every notebook on both
-	@$(BIN)/python -m pytest -q -m faults tests/sessions tests/widgets tests/notebooks tests/sweeps tests/test_site.py --ignore=tests/sessions/test_hdfs.py
+	@$(BIN)/python -m pytest -q -m faults tests/engines tests/sessions tests/widgets tests/notebooks tests/sweeps tests/test_site.py --ignore=tests/sessions/test_hdfs.py
 
 test-hdfs: env ## a lake in a real HDFS, read by Spark, classic and Connect (fetches 56 MB once)
 	@$(BIN)/python -m pytest -q -m faults tests/sessions/test_hdfs.py

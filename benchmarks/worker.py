@@ -86,7 +86,7 @@ def _answered(side: Any, state: object, run: str, question: dict[str, Any]) -> A
         return {"error": f"{type(error).__name__}: {error}"}
     if question["save"]:
         with pyarrow.ipc.new_file(question["save"], rows.schema) as file:
-            file.write_table(rows)
+            file.write_table(rows.unify_dictionaries())  # a file has one dictionary for a column
     return taken.values | {"rows": rows.num_rows}
 
 

@@ -75,6 +75,7 @@ def finish(code: str, lake: Path) -> None:
     assert start(code, lake).wait(300) == 0
 
 
+@pytest.mark.faults
 def test_a_sweep_of_40_runs_killed_half_way_ends_with_exactly_40(tmp_path: Path) -> None:
     lake = tmp_path / "lake"
     sweep = start(FUNCTION, lake)
