@@ -103,7 +103,7 @@ bench: env ## every analysis against what people write by hand, limits, growth, 
 	@$(BENCH).limits $(STREAMS) --json benchmarks/results/limits.json
 	@$(BENCH).interactive $(STREAMS) --json benchmarks/results/interactive.json
 	@$(BENCH).growth $(STREAMS) --json benchmarks/results/growth.json
-	@test ! -d $(STREAMS) || $(BENCH).transform $(STREAMS) --quick --json benchmarks/results/transform.json
+	@test ! -d $(STREAMS) || $(BENCH).transform $(STREAMS) --quick --cores 2 --json benchmarks/results/transform.json
 	@test ! -d $(STREAMS) || $(BENCH).size $(STREAMS) --only simple_regression --json benchmarks/results/size.json
 	@$(BENCH).page
 

@@ -38,7 +38,7 @@ _LONG = 10.0
 """Seconds after which the first answer of a slower peer counts: it need not be warm."""
 _OURS = 5.0
 """Times the patience that ours is waited for: without its answer no other can be compared."""
-_FOR_ROUNDS = 20.0
+_FOR_ROUNDS = 12.0
 """Seconds for the rounds of a question; there is one at least."""
 RESULTS = Path(__file__).resolve().parent / "results"
 
@@ -69,7 +69,7 @@ GROUPS = (
     ),
     # To show 20 times of the longest of ours.
     Group(REFERENCE, ("nested_spark",), once=True, factor=21.0, least=15.0, most=100.0),
-    Group("gpdata_spark", ("pyspark_sql",), factor=20.0, rounds=12.0),
+    Group("gpdata_spark", ("pyspark_sql",), factor=20.0, rounds=6.0),
 )
 
 
@@ -211,7 +211,7 @@ def main() -> int:
     parser.add_argument("--patience", type=float, default=60.0, help="seconds that a peer may take")
     parser.add_argument("--memory", type=float, default=14.0, help="GB that a side may take")
     parser.add_argument("--idle", type=float, default=1.0, help="GB that a side may hold while others are asked")
-    parser.add_argument("--minutes", type=float, default=16.0, help="after which nothing further is begun")
+    parser.add_argument("--minutes", type=float, default=13.0, help="after which nothing further is begun")
     given = parser.parse_args()
     captures = given.captures if given.captures and given.captures.is_dir() else None
     of = "captures" if captures else "example"

@@ -48,5 +48,5 @@ def test_the_cheaper_way_gives_the_same_rows(name: str, kept: bool, example_lake
 def test_a_part_is_not_taken_for_the_whole(example_lake: Path) -> None:
     lab = gp.open(example_lake)
     first = _runs(lab)[0]
-    found = gp.age_error(lab.individuals.filter(f"run_uuid = '{first}'")).aggregate("DISTINCT run_uuid").fetchall()
+    found = gp.age_error(lab.individuals.filter(f"run_uuid = '{first}'")).select("run_uuid").distinct().fetchall()
     assert found == [(first,)]
