@@ -24,7 +24,7 @@ def _winner(lab: Any, run: str) -> Any:
     return gp.winner(lab.individuals, lab.generations, run=run)
 
 
-_RELATIONS: dict[str, Callable[[Any, str], Any]] = {
+QUESTIONS: dict[str, Callable[[Any, str], Any]] = {
     "last_generation": lambda lab, _: gp.last_generation(lab.generations).select(
         "run_uuid", "generation", "outcome", "total_error_min"
     ),
@@ -41,6 +41,7 @@ _RELATIONS: dict[str, Callable[[Any, str], Any]] = {
     "winner": lambda lab, run: _winner(lab, run).select(*_KEY),
     "ancestry": lambda lab, run: gp.ancestry(lab.individuals, of=_winner(lab, run)).select("generation", "location"),
 }
+"""Each question as a lab of any engine is asked it, but for the column that DuckDB and Spark leave out differently."""
 
 
 def _asked(relation: Callable[[Any, str], Any]) -> Callable[[Any, str], pa.Table]:
@@ -50,4 +51,4 @@ def _asked(relation: Callable[[Any, str], Any]) -> Callable[[Any, str], pa.Table
     return answer
 
 
-ANSWERS: dict[str, Callable[[Any, str], pa.Table]] = {name: _asked(ask) for name, ask in _RELATIONS.items()}
+ANSWERS: dict[str, Callable[[Any, str], pa.Table]] = {name: _asked(ask) for name, ask in QUESTIONS.items()}
